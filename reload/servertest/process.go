@@ -1,0 +1,117 @@
+package servertest
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+)
+
+// process is one run of a server.
+type process struct {
+	cmd    *exec.Cmd
+	log    *output
+	exited chan struct{}
+	err    error // why it exited; set before exited is closed
+}
+
+func launch(binary, dir string, flags []string) (*process, error) {
+	p := &process{
+		cmd:    exec.Command(binary, flags...),
+		log:    new(output),
+		exited: make(chan struct{}),
+	}
+	p.cmd.Dir = dir
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	p.cmd.SysProcAttr = dieWithParent()
+
+	started := make(chan error)
+	go func() {
+		// Linux ties a child's life to the thread that started it, so that thread is kept until then.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		p.err = p.cmd.Wait()
+		close(p.exited)
+	}()
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// stopped tells whether the process has ended by itself or by stop.
+func (p *process) stopped() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// stop sends the signal and waits for the end of the process, which it enforces after the timeout.
+func (p *process) stop(signal os.Signal, timeout time.Duration) error {
+	if p.stopped() {
+		return nil
+	}
+	_ = p.cmd.Process.Signal(signal) // fails only if it has just ended
+	select {
+	case <-p.exited:
+		return nil
+	case <-time.After(timeout):
+	}
+	_ = p.cmd.Process.Kill()
+	<-p.exited
+	return fmt.Errorf("still running %v after %v, killed", timeout, signal)
+}
+
+// output is what a process has printed; it can be read while the process runs.
+type output struct {
+	mu    sync.Mutex
+	bytes bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.bytes.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.bytes.String()
+}
+
+// tail is the last lines: enough to see why a process ended.
+func (o *output) tail() string {
+	lines := strings.Split(strings.TrimSpace(o.String()), "\n")
+	return strings.Join(lines[max(0, len(lines)-20):], "\n")
+}
+
+// exporter-toolkit, the listener of both servers, logs this line as soon as it listens: all versions from
+// 0.11 (Alertmanager 0.27, Prometheus 2.53) on.
+var listensLine = regexp.MustCompile(`msg="TLS is (enabled|disabled)\.".* address=(\S+)`)
+
+// listensOn is the URL that the process said it listens on, or empty if it hasn't yet.
+func (o *output) listensOn() string {
+	match := listensLine.FindStringSubmatch(o.String())
+	switch {
+	case match == nil:
+		return ""
+	case match[1] == "enabled":
+		return "https://" + match[2]
+	default:
+		return "http://" + match[2]
+	}
+}
