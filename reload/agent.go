@@ -1,0 +1,252 @@
+package reload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/scanner"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	commoncfg "github.com/prometheus/common/config"
+	"github.com/prometheus/common/promslog"
+)
+
+// Options is what an [Agent] is given besides its section of stoker.yml. The zero value works.
+type Options struct {
+	// Logger says what changed and what didn't, and what that means. Default: nothing is logged.
+	Logger *slog.Logger
+	// Registerer takes the agent's metrics. Default: they are not exported.
+	Registerer prometheus.Registerer
+	// Generate makes files of the release from the hand-written ones. Optional.
+	Generate Generate
+	// PublishOnly ends every pass after the publish step: no server is asked anything.
+	PublishOnly bool
+}
+
+// retryRefused is how long a refused release is left alone: what it was refused for may have passed, as
+// when a secret is mounted late.
+const retryRefused = 10 * time.Minute
+
+// Agent keeps one server on the newest release that it accepts. Its methods may be called at the same time;
+// passes run one after another. Whoever calls Sync holds the [Lock] of the output_dir.
+type Agent struct {
+	cfg     Config
+	options Options
+	dialect dialect
+	store   store
+	server  *server
+	logger  *slog.Logger
+	metrics metrics
+
+	pass sync.Mutex // held for a whole pass; guards what follows
+	// refused remembers releases that failed their check or that the server refused, by hash.
+	refused map[string]verdict
+	// inFlight is the reload whose outcome is unknown, if there is one.
+	inFlight *posted
+
+	statusMu sync.Mutex
+	status   Status
+}
+
+// verdict is a release's refusal.
+type verdict struct {
+	err error
+	at  time.Time
+	// started identifies the server's process, if it was the server that refused.
+	started float64
+}
+
+// posted is a reload that was sent.
+type posted struct {
+	hash   string
+	before loaded
+	at     time.Time
+}
+
+// Status is what an agent knows after its last pass.
+type Status struct {
+	// Server is "prometheus" or "alertmanager".
+	Server string
+	// Live and Proved are releases, "" if there are none.
+	Live, Proved string
+	// Refused is the release that should be live and isn't, Reason why; both "" if all is well.
+	Refused string
+	Reason  string
+}
+
+// NewPrometheus returns the agent that keeps a Prometheus on its releases.
+func NewPrometheus(cfg Config, o Options) (*Agent, error) { return newAgent(cfg, prometheusFiles{}, o) }
+
+// NewAlertmanager returns the agent that keeps an Alertmanager on its releases.
+func NewAlertmanager(cfg Config, o Options) (*Agent, error) {
+	return newAgent(cfg, alertmanagerFiles{}, o)
+}
+
+func newAgent(cfg Config, d dialect, o Options) (*Agent, error) {
+	if o.Logger == nil {
+		o.Logger = promslog.NewNopLogger()
+	}
+	client, err := commoncfg.NewClientFromConfig(cfg.HTTPConfig, "stoker_"+d.server())
+	if err != nil {
+		return nil, fmt.Errorf("http_config: %w", err)
+	}
+	client.Timeout = time.Duration(cfg.ReloadTimeout)
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	base, err := cfg.baseURL()
+	if err != nil {
+		return nil, err
+	}
+	return &Agent{
+		cfg:     cfg,
+		options: o,
+		dialect: d,
+		store:   store{dir: cfg.OutputDir},
+		server:  &server{name: d.server(), url: base, client: client},
+		logger:  o.Logger,
+		metrics: newMetrics(o.Registerer, d.server()),
+		refused: map[string]verdict{},
+		status:  Status{Server: d.server()},
+	}, nil
+}
+
+// Retry forgets earlier refusals: the next pass tries again what was refused.
+func (a *Agent) Retry() {
+	a.pass.Lock()
+	defer a.pass.Unlock()
+	clear(a.refused)
+}
+
+// Status returns what the last pass found.
+func (a *Agent) Status() Status {
+	a.statusMu.Lock()
+	defer a.statusMu.Unlock()
+	return a.status
+}
+
+// Live returns the files of the live release, or nil if there is none.
+func (a *Agent) Live() fs.FS {
+	if a.store.current(liveLink) == "" {
+		return nil
+	}
+	return os.DirFS(a.store.path(a.store.current(liveLink)))
+}
+
+// Sync does one whole pass: gather, check, publish, reload, prove, and roll back if need be. It reports
+// whether another release is live than before. On an error the last good release stays live; a release that
+// waits for its server is finished even if its successor can't be made.
+func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
+	a.pass.Lock()
+	defer a.pass.Unlock()
+
+	before := a.store.current(liveLink)
+	if err := a.settleInFlight(ctx); err != nil {
+		a.note("", before, err)
+		return false, err
+	}
+	hash, publishErr := a.publish(ctx)
+	var serveErr error
+	if !a.options.PublishOnly && ctx.Err() == nil {
+		serveErr = a.serve(ctx, before)
+	}
+	after := a.store.current(liveLink)
+	a.note(hash, after, errors.Join(publishErr, serveErr))
+	if after == "" && publishErr == nil && serveErr == nil {
+		publishErr = errors.New("no release is live")
+	}
+	return after != before, errors.Join(publishErr, serveErr)
+}
+
+// publish makes the release that the sources ask for live on disk, unless it is or was refused. It returns
+// that release's name even if it was refused, and "" if none could be made.
+func (a *Agent) publish(ctx context.Context) (hash string, err error) {
+	c := &candidate{dialect: a.dialect, sourceDir: a.cfg.SourceDir}
+	err = read(ctx, a.cfg.SourceDir, time.Duration(a.cfg.Settle), func(root string) error {
+		return c.gather(ctx, root, a.options.Generate, a.Live())
+	})
+	if err != nil {
+		return "", a.keeping(err)
+	}
+	hash = c.tree.Hash()
+	if hash == a.store.current(liveLink) {
+		return hash, nil
+	}
+	if v, ok := a.refused[hash]; ok {
+		if time.Since(v.at) < retryRefused {
+			return hash, a.keeping(fmt.Errorf("release %s was refused %s ago: %w", hash, time.Since(v.at).Round(time.Second), v.err))
+		}
+		delete(a.refused, hash)
+	}
+	stage, err := a.store.stage(c.tree)
+	if err != nil {
+		return hash, a.keeping(err)
+	}
+	warnings, err := c.check(stage)
+	for _, w := range warnings {
+		a.logger.Warn("only the server can tell whether this is right", "server", a.dialect.server(), "release", hash, "warning", w)
+	}
+	if err != nil {
+		a.refused[hash] = verdict{err: err, at: time.Now()}
+		return hash, errors.Join(a.keeping(err), os.RemoveAll(stage))
+	}
+	if err := a.store.commit(stage, hash); err != nil {
+		return hash, errors.Join(a.keeping(err), os.RemoveAll(stage))
+	}
+	if err := a.store.point(liveLink, hash); err != nil {
+		return hash, a.keeping(err)
+	}
+	a.logger.Info("release is live on disk", "server", a.dialect.server(), "release", hash, "files", len(c.tree))
+	if err := a.store.prune(); err != nil {
+		a.logger.Warn("old releases are left on disk", "server", a.dialect.server(), "err", err)
+	}
+	return hash, nil
+}
+
+// keeping adds to an error what goes on in spite of it.
+func (a *Agent) keeping(err error) error {
+	live := a.store.current(liveLink)
+	if live == "" {
+		return &consequence{err, "no release is live yet"}
+	}
+	return &consequence{err, "keeping release " + live}
+}
+
+// consequence is an error with what it means. Its problems are kept for who wants their positions.
+type consequence struct {
+	err  error
+	what string
+}
+
+func (c *consequence) Error() string {
+	var list scanner.ErrorList
+	if errors.As(c.err, &list) && len(list) > 1 {
+		text := ""
+		for _, e := range list {
+			text += e.Error() + "; "
+		}
+		return text + c.what
+	}
+	return c.err.Error() + "; " + c.what
+}
+
+func (c *consequence) Unwrap() error { return c.err }
+
+// note records what a pass found, for status and metrics.
+func (a *Agent) note(wanted, live string, err error) {
+	s := Status{Server: a.dialect.server(), Live: live, Proved: a.store.current(provedLink)}
+	if err != nil {
+		s.Reason = err.Error()
+		if wanted != live {
+			s.Refused = wanted
+		}
+	}
+	a.statusMu.Lock()
+	a.status = s
+	a.statusMu.Unlock()
+	a.metrics.release(live)
+}

@@ -1,0 +1,124 @@
+package reload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/scanner"
+	"go/token"
+	"io/fs"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"github.com/prometheus/alertmanager/config"
+	"github.com/prometheus/alertmanager/config/receiver"
+	"github.com/prometheus/alertmanager/template"
+	"github.com/prometheus/common/promslog"
+)
+
+// alertmanagerFiles is the dialect of alertmanager.yml.
+type alertmanagerFiles struct{}
+
+func (alertmanagerFiles) server() string { return "alertmanager" }
+func (alertmanagerFiles) main() string   { return "alertmanager.yml" }
+
+func (alertmanagerFiles) parse(filename string, data []byte) error {
+	_, err := loadAlertmanager(filename, data)
+	return err
+}
+
+// loadAlertmanager loads a main file from memory. Upstream's Load passes null entries that LoadFile, and so
+// a running Alertmanager, crashes on; setDirectories walks over them and check calls LoadFile.
+func loadAlertmanager(filename string, data []byte) (cfg *config.Config, err error) {
+	err = guard(func() (err error) {
+		cfg, err = config.Load(string(data))
+		return err
+	})
+	return cfg, problems(filename, data, err).Err()
+}
+
+func (alertmanagerFiles) references(p, filename string, data []byte) ([]reference, error) {
+	if p != (alertmanagerFiles{}).main() {
+		return nil, nil // Templates can't include files.
+	}
+	cfg, err := loadAlertmanager(filename, data)
+	if err != nil {
+		return nil, err
+	}
+	var refs []reference
+	for _, t := range cfg.Templates {
+		clean := filepath.ToSlash(filepath.Clean(t))
+		refs = append(refs, reference{pattern: clean, use: useMember, at: positionOf(filename, data, clean)})
+	}
+	setDirectories(cfg)
+	for _, rel := range relativePaths(cfg) {
+		refs = append(refs, reference{pattern: rel, at: positionOf(filename, data, rel)})
+	}
+	return refs, nil
+}
+
+func (alertmanagerFiles) check(dir string, tree Tree, name func(string) string) (warnings scanner.ErrorList, err error) {
+	main := (alertmanagerFiles{}).main()
+	var list scanner.ErrorList
+	err = guard(func() error {
+		cfg, err := config.LoadFile(filepath.Join(dir, main))
+		if err != nil {
+			list = append(list, problems(name(main), tree[main], unstage(err))...)
+			return nil
+		}
+		tmpl, err := template.FromGlobs(cfg.Templates)
+		if err != nil {
+			p := mentionedTemplate(tree, err)
+			list = append(list, problems(name(p), tree[p], err)...)
+			return nil
+		}
+		tmpl.ExternalURL = &url.URL{Scheme: "http", Host: "localhost"}
+		for _, r := range cfg.Receivers {
+			// Secret files and certificates with absolute paths are the server's: if they aren't here,
+			// only the server can tell. Anything else that a receiver can't be built from is an error.
+			_, err := receiver.BuildReceiverIntegrations(r, tmpl, promslog.NewNopLogger())
+			switch {
+			case err == nil:
+			case errors.Is(err, fs.ErrNotExist):
+				warnings = append(warnings, receiverProblems(name(main), tree[main], r.Name, err)...)
+			default:
+				list = append(list, receiverProblems(name(main), tree[main], r.Name, err)...)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		list.Add(token.Position{Filename: name(main), Line: 1, Column: 1}, err.Error())
+	}
+	return warnings, list.Err()
+}
+
+// receiverProblems places an error at the definition of the receiver that it is about.
+func receiverProblems(filename string, data []byte, receiver string, err error) scanner.ErrorList {
+	pos := token.Position{Filename: filename, Line: 1, Column: 1}
+	if n := findScalar(data, func(key, v string) bool { return key == "name" && v == receiver }); n != nil {
+		pos.Line, pos.Column = n.Line, n.Column
+	}
+	var list scanner.ErrorList
+	list.Add(pos, "receiver "+receiver+": "+err.Error())
+	return list
+}
+
+// mentionedTemplate returns the template file that an error of text/template names by its base name.
+func mentionedTemplate(tree Tree, err error) string {
+	for _, p := range tree.Paths() {
+		if strings.Contains(err.Error(), "template: "+filepath.Base(p)+":") {
+			return p
+		}
+	}
+	return (alertmanagerFiles{}).main()
+}
+
+// difference compares the fingerprint of the main file. Templates are not part of it.
+func (alertmanagerFiles) difference(_ context.Context, _ *server, l loaded, tree Tree) (string, error) {
+	if want := configHash(tree[(alertmanagerFiles{}).main()]); l.hash != want {
+		return fmt.Sprintf("alertmanager_config_hash is %.0f, not %.0f", l.hash, want), nil
+	}
+	return "", nil
+}

@@ -1,0 +1,31 @@
+package reload
+
+import (
+	"context"
+	"go/scanner"
+	"io/fs"
+)
+
+// Generate makes files of a release from the hand-written ones: base holds the main file as it was read, live
+// is the release that runs now (nil if there is none yet). It returns the files to add, or to put in place of
+// the hand-written ones, by slash-separated path. An error ends the pass; nothing was changed by then.
+type Generate func(ctx context.Context, base map[string][]byte, live fs.FS) (map[string][]byte, error)
+
+// dialect is what differs between the files of Prometheus and those of Alertmanager. All of it is pure or
+// reads only below a given folder; none of it panics.
+type dialect interface {
+	// server is the name in metrics and logs.
+	server() string
+	// main is the name of the main file.
+	main() string
+	// parse loads a main file by itself, without looking at what it refers to.
+	parse(filename string, data []byte) error
+	// references lists what a file of the release mentions. Only members and the main file are asked about.
+	references(p, filename string, data []byte) ([]reference, error)
+	// check loads the release in dir exactly as the server would. name turns a path of the release into
+	// the one that people know. Warnings are what only the server can decide.
+	check(dir string, tree Tree, name func(string) string) (warnings scanner.ErrorList, err error)
+	// difference says how what the server runs differs from a release, "" if it doesn't as far as the
+	// server can tell.
+	difference(ctx context.Context, s *server, l loaded, tree Tree) (string, error)
+}

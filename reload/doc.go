@@ -1,0 +1,30 @@
+// Package reload makes a server run exactly the files it was given, or keeps the ones that ran before.
+//
+// The unit is a release: a server's main file and every file that it refers to, checked as a whole and
+// stored in a folder that is named after its content. One rename of one symbolic link makes it live:
+//
+//	<output_dir>/
+//	  live -> releases/5d41402abc4b      the server reads <output_dir>/live/prometheus.yml
+//	  proved -> releases/5d41402abc4b    the release that a server last confirmed: the way back
+//	  releases/5d41402abc4b/             complete, checked, never written again
+//	  releases/.tmp-…                    being written; no server and no glob ever sees it
+//	  .lock                              one writer a folder; holds the address of its web listener
+//
+// One pass of an [Agent] takes five steps, each of which can end it without harm:
+//
+//  1. gather: read the main file below source_dir, add what the generator makes of it, follow every
+//     reference. An atomic source (a ConfigMap's ..data, a git-sync link) is resolved once and read
+//     again if it moved meanwhile; a plain folder must have been still for the settle time.
+//  2. check: load the staged files with the libraries that the server itself is made of, and with what
+//     those libraries leave to run time (rule files, included scrape configs, templates, receivers).
+//  3. publish: write, fsync, rename. Equal content is a noop: nothing is written and nobody is asked.
+//  4. reload: one POST to /-/reload, only after /-/ready said yes.
+//  5. prove: ask the server whether that is what it runs. If it refused, the proved release goes live
+//     again and is loaded again, because Prometheus applies a bad configuration partly.
+//
+// The truth is on disk and in the server, never only in memory: a process that is killed between any two
+// of these steps leaves a live link to a complete and checked release, and the next pass goes on from there.
+//
+// Prometheus' reload semantics are those of its cmd/prometheus/main.go (reloadConfig) and web/web.go;
+// Alertmanager's of its config/coordinator.go and httpserver package.
+package reload

@@ -1,0 +1,194 @@
+package reload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/scanner"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// reference is one mention of other files in a configuration.
+type reference struct {
+	// pattern is slash-separated, relative to the release and perhaps a glob, or absolute.
+	pattern string
+	use     use
+	// at is where it is written.
+	at token.Position
+}
+
+// use says what a reference is for, because that decides where its files may be.
+type use int
+
+const (
+	useFile    use = iota // a certificate, a password: below the release, or absolute on the server's side
+	useMember             // rules, included scrape jobs, templates: always part of the release
+	useTargets            // file_sd: never part of the release
+)
+
+// errMissing says that a file which a configuration needs isn't there.
+var errMissing = errors.New("no such file")
+
+// candidate is a release in the making.
+type candidate struct {
+	dialect dialect
+	// sourceDir is the folder of the hand-written files as people know it.
+	sourceDir string
+	tree      Tree
+	// generated holds the paths that a generator wrote.
+	generated map[string]bool
+}
+
+// name turns a path of the release into the one to show to people.
+func (c *candidate) name(p string) string {
+	name := filepath.Join(c.sourceDir, filepath.FromSlash(p))
+	if c.generated[p] {
+		name += " (generated)"
+	}
+	return name
+}
+
+// gather reads a server's main file below root, adds what generate makes of it, and follows every reference.
+func (c *candidate) gather(ctx context.Context, root string, generate Generate, live fs.FS) error {
+	main := c.dialect.main()
+	c.tree, c.generated = Tree{}, map[string]bool{}
+	data, err := os.ReadFile(filepath.Join(root, main))
+	if errors.Is(err, fs.ErrNotExist) {
+		return &scanner.Error{Pos: token.Position{Filename: c.name(main)}, Msg: "no such file: source_dir must hold " + main}
+	} else if err != nil {
+		return err
+	}
+	c.tree[main] = data
+	if err := notEmpty(c.name(main), data); err != nil {
+		return err
+	}
+	// The hand-written file is judged by itself first: an error then points to a line that somebody wrote,
+	// and a generator can rely on a base that loads.
+	if err := c.dialect.parse(c.name(main), data); err != nil {
+		return err
+	}
+	if generate != nil {
+		files, err := generate(ctx, map[string][]byte{main: data}, live)
+		if err != nil {
+			return err
+		}
+		for p, data := range files {
+			c.tree[p] = data
+			c.generated[p] = true
+		}
+	}
+	return c.follow(root)
+}
+
+// follow adds the files that the main file refers to, and those that they refer to.
+func (c *candidate) follow(root string) error {
+	var list scanner.ErrorList
+	queue, done := []string{c.dialect.main()}, map[string]bool{}
+	for len(queue) > 0 {
+		p := queue[0]
+		queue = queue[1:]
+		if done[p] {
+			continue
+		}
+		done[p] = true
+		refs, err := c.dialect.references(p, c.name(p), c.tree[p])
+		if err != nil {
+			list = appendProblems(list, c.name(p), err)
+			continue
+		}
+		for _, ref := range refs {
+			added, err := c.tree.include(root, ref)
+			if err != nil {
+				list.Add(ref.at, err.Error())
+			}
+			queue = append(queue, added...)
+		}
+	}
+	list.Sort()
+	return list.Err()
+}
+
+// check loads the candidate from dir, where it was written, exactly as the server would.
+func (c *candidate) check(dir string) (warnings scanner.ErrorList, err error) {
+	return c.dialect.check(dir, c.tree, c.name)
+}
+
+// include adds the files of a reference to the tree and returns those whose own references are to be followed.
+func (t Tree) include(root string, ref reference) ([]string, error) {
+	rel := strings.TrimPrefix(ref.pattern, root+"/")
+	switch {
+	case ref.use == useTargets && !path.IsAbs(ref.pattern):
+		return nil, fmt.Errorf("file_sd path %q would be part of a release, and Prometheus would go on reading the old one: write an absolute path, such as the one of discovery.targets_dir", ref.pattern)
+	case ref.use == useTargets:
+		return nil, nil
+	case path.IsAbs(ref.pattern) && ref.use == useMember:
+		return nil, fmt.Errorf("absolute path %q is no part of the release, so a change there would neither be checked nor rolled back: move the files below source_dir and write their path relative to this file, such as %q", ref.pattern, path.Join(path.Base(path.Dir(rel)), path.Base(rel)))
+	case path.IsAbs(ref.pattern):
+		return nil, nil // The server's own: only its side may have it mounted.
+	case ref.pattern == ".." || strings.HasPrefix(ref.pattern, "../"):
+		return nil, fmt.Errorf("path %q leads out of the release: move the files below source_dir", ref.pattern)
+	}
+	matches, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(ref.pattern)))
+	if err != nil {
+		return nil, fmt.Errorf("pattern %q: %w", ref.pattern, err)
+	}
+	var added []string
+	for _, m := range matches {
+		p, err := filepath.Rel(root, m)
+		if err != nil {
+			return nil, err
+		}
+		p = filepath.ToSlash(p)
+		if _, ok := t[p]; ok {
+			continue
+		}
+		if info, err := os.Stat(m); err == nil && info.IsDir() {
+			continue
+		}
+		data, err := os.ReadFile(m)
+		if err != nil {
+			return nil, err
+		}
+		t[p] = data
+	}
+	added = t.glob(ref.pattern)
+	if len(added) == 0 && !strings.ContainsAny(ref.pattern, "*?[") {
+		return nil, fmt.Errorf("%q: %w below the folder of the main file", ref.pattern, errMissing)
+	}
+	if ref.use != useMember {
+		return nil, nil
+	}
+	return added, nil
+}
+
+// notEmpty refuses a main file without content. For Prometheus an empty file is a valid configuration that
+// scrapes nothing, and it is what a crash in the middle of somebody's write leaves behind.
+func notEmpty(filename string, data []byte) error {
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.HasPrefix(line, "#") && line != "---" {
+			return nil
+		}
+	}
+	return &scanner.Error{Pos: token.Position{Filename: filename, Line: 1, Column: 1}, Msg: "is empty: a server would take it for a configuration without anything in it"}
+}
+
+// appendProblems adds err to the list with the positions that it carries, or at the top of the file.
+func appendProblems(list scanner.ErrorList, filename string, err error) scanner.ErrorList {
+	var more scanner.ErrorList
+	var one *scanner.Error
+	switch {
+	case errors.As(err, &more):
+		return append(list, more...)
+	case errors.As(err, &one):
+		return append(list, one)
+	default:
+		list.Add(token.Position{Filename: filename, Line: 1, Column: 1}, err.Error())
+		return list
+	}
+}

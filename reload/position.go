@@ -1,0 +1,165 @@
+package reload
+
+import (
+	"errors"
+	"fmt"
+	"go/scanner"
+	"go/token"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+var (
+	lineInMessage = regexp.MustCompile(`^(?:.*: )?(?:yaml: )?line (\d+): (.*)$`)
+	// rulefmt writes "12:9: group …" or, for an expression in a block, "12:9: 14:3: group …".
+	ruleInMessage   = regexp.MustCompile(`^(\d+):(\d+): (?:\d+:\d+: )?(.*)$`)
+	quotedInMessage = regexp.MustCompile(`"((?:[^"\\]|\\.)*)"`)
+)
+
+// problems turns what an upstream loader said about a file into positions in it. The loaders know lines only
+// for YAML faults; for the rest, as in `undefined receiver "b" used in route`, the quoted words are looked up
+// among the file's values. What can't be found is reported at the top of the file.
+func problems(filename string, data []byte, err error) scanner.ErrorList {
+	var list scanner.ErrorList
+	if err == nil {
+		return nil
+	}
+	text := strings.TrimPrefix(err.Error(), "yaml: unmarshal errors:\n  ")
+	for _, msg := range strings.Split(text, "\n  ") {
+		pos := token.Position{Filename: filename, Line: 1, Column: 1}
+		if m := lineInMessage.FindStringSubmatch(msg); m != nil {
+			pos.Line, _ = strconv.Atoi(m[1])
+			pos.Column = firstColumn(data, pos.Line)
+			msg = m[2]
+		} else if m := ruleInMessage.FindStringSubmatch(msg); m != nil {
+			pos.Line, _ = strconv.Atoi(m[1])
+			pos.Column, _ = strconv.Atoi(m[2])
+			msg = m[3]
+		} else if line, column, ok := findQuoted(data, msg); ok {
+			pos.Line, pos.Column = line, column
+		}
+		list.Add(pos, plain(msg))
+	}
+	return list
+}
+
+// stagedPath matches what the loaders put before a message: the path of the staged file.
+var stagedPath = regexp.MustCompile(`^(?:parsing YAML file )?"?/[^" ]*/\.tmp-[^" ]*"?: `)
+
+// unstage drops the path of a staged file from the front of an error: the position names the file.
+func unstage(err error) error {
+	if msg := stagedPath.ReplaceAllString(err.Error(), ""); msg != err.Error() {
+		return errors.New(msg)
+	}
+	return err
+}
+
+// plain drops the names of Go types from a YAML decoder's message; nobody who edits a file knows them.
+func plain(msg string) string {
+	if key, _, ok := strings.Cut(msg, " not found in type "); ok {
+		return key + " is not known here"
+	}
+	return msg
+}
+
+// firstColumn returns the column of the first character of a line that isn't a space or a list dash.
+func firstColumn(data []byte, line int) int {
+	lines := strings.Split(string(data), "\n")
+	if line < 1 || line > len(lines) {
+		return 1
+	}
+	text := lines[line-1]
+	return len(text) - len(strings.TrimLeft(text, " -")) + 1
+}
+
+// findQuoted finds the value that a message quotes: the longest quoted word that is a value in the file,
+// where it is used rather than where it is defined (`name: x`).
+func findQuoted(data []byte, msg string) (line, column int, ok bool) {
+	words := quotedInMessage.FindAllStringSubmatch(msg, -1)
+	slices.SortStableFunc(words, func(a, b []string) int { return len(b[1]) - len(a[1]) })
+	for _, word := range words {
+		value, err := strconv.Unquote(`"` + word[1] + `"`)
+		if err != nil {
+			value = word[1]
+		}
+		if n := findScalar(data, func(key, v string) bool { return v == value && key != "name" && key != "job_name" }); n != nil {
+			return n.Line, n.Column, true
+		}
+		// Defined twice: the later one is the one too many.
+		if n := findLastScalar(data, func(_, v string) bool { return v == value }); n != nil {
+			return n.Line, n.Column, true
+		}
+	}
+	return 0, 0, false
+}
+
+// findScalar returns the first scalar value of a YAML file that match accepts, given the key it stands under
+// (for a list, the key of the list), or nil.
+func findScalar(data []byte, match func(key, value string) bool) *yaml.Node {
+	var found *yaml.Node
+	walkScalars(data, func(key string, n *yaml.Node) {
+		if found == nil && match(key, n.Value) {
+			found = n
+		}
+	})
+	return found
+}
+
+func findLastScalar(data []byte, match func(key, value string) bool) *yaml.Node {
+	var found *yaml.Node
+	walkScalars(data, func(key string, n *yaml.Node) {
+		if match(key, n.Value) {
+			found = n
+		}
+	})
+	return found
+}
+
+func walkScalars(data []byte, visit func(key string, n *yaml.Node)) {
+	var doc yaml.Node
+	if yaml.Unmarshal(data, &doc) != nil {
+		return
+	}
+	var walk func(key string, n *yaml.Node)
+	walk = func(key string, n *yaml.Node) {
+		switch n.Kind {
+		case yaml.ScalarNode:
+			visit(key, n)
+		case yaml.MappingNode:
+			for i := 0; i+1 < len(n.Content); i += 2 {
+				walk(n.Content[i].Value, n.Content[i+1])
+			}
+		default:
+			for _, c := range n.Content {
+				walk(key, c)
+			}
+		}
+	}
+	walk("", &doc)
+}
+
+// positionOf returns where a relative path is written in a file.
+func positionOf(filename string, data []byte, rel string) token.Position {
+	pos := token.Position{Filename: filename, Line: 1, Column: 1}
+	n := findScalar(data, func(_, v string) bool { return v == rel || (v != "" && path.Clean(v) == rel) })
+	if n != nil {
+		pos.Line, pos.Column = n.Line, n.Column
+	}
+	return pos
+}
+
+// guard runs fn and turns a panic into an error: some inputs crash the upstream loaders (a null entry in
+// slack_configs, `routes: [null]`), and a check must outlive what it checks.
+func guard(fn func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the configuration crashes the loader that the server uses, so the server would crash too: %v", p)
+		}
+	}()
+	return fn()
+}

@@ -1,0 +1,168 @@
+package reload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+)
+
+// forgetInFlight is how long a reload whose outcome nobody can find out keeps everything still.
+const forgetInFlight = 10 * time.Minute
+
+// serve brings the server to the live release and proves it, or goes back to an earlier one. previous is the
+// release that was live before this pass.
+func (a *Agent) serve(ctx context.Context, previous string) error {
+	live := a.store.current(liveLink)
+	if live == "" {
+		return nil
+	}
+	now, err := a.ask(ctx)
+	if err != nil {
+		return fmt.Errorf("%w; it starts from release %s, and is asked again", err, live)
+	}
+	a.forgive(now)
+	if a.store.current(provedLink) == live && now.successful {
+		difference, err := a.difference(ctx, live, now)
+		if err != nil {
+			return err
+		}
+		if difference == "" {
+			return nil
+		}
+		a.logger.Warn("server runs something else than the release it was proved to run, reloading",
+			"server", a.server.name, "release", live, "difference", difference)
+	}
+	err = a.reload(ctx, live, now)
+	var refused *refusedError
+	if errors.As(err, &refused) {
+		return a.rollBack(ctx, live, previous, refused, now)
+	}
+	if err != nil {
+		return fmt.Errorf("release %s is live on disk, but %s isn't proved to run it: %w", live, a.server.name, err)
+	}
+	a.logger.Info("server runs the release", "server", a.server.name, "release", live)
+	return nil
+}
+
+// ask returns what the server says of itself once it is ready.
+func (a *Agent) ask(ctx context.Context) (loaded, error) {
+	if err := a.server.ready(ctx); err != nil {
+		return loaded{}, fmt.Errorf("%s is %w", a.server.name, err)
+	}
+	return a.server.loaded(ctx)
+}
+
+// difference says how what the server runs differs from a release on disk.
+func (a *Agent) difference(ctx context.Context, hash string, now loaded) (string, error) {
+	tree, err := readTree(a.store.path(hash))
+	if err != nil {
+		return "", err
+	}
+	return a.dialect.difference(ctx, a.server, now, tree)
+}
+
+// reload makes the server load the live release, and proves that it did. It returns a *refusedError if the
+// server won't have it.
+func (a *Agent) reload(ctx context.Context, hash string, before loaded) error {
+	sent := time.Now()
+	a.inFlight = &posted{hash: hash, before: before, at: sent}
+	err := a.server.reload(ctx)
+	var refused *refusedError
+	var status *statusError
+	var dial *net.OpError
+	switch {
+	case err == nil:
+	case errors.As(err, &refused), errors.As(err, &status):
+		a.inFlight = nil
+		a.metrics.reloaded("refused", time.Since(sent))
+		return err
+	case errors.As(err, &dial) && dial.Op == "dial":
+		a.inFlight = nil // Nothing was sent.
+		return err
+	default:
+		// Nobody knows whether it was done: the next pass asks before anything moves.
+		a.metrics.reloaded("timeout", time.Since(sent))
+		return err
+	}
+	a.inFlight = nil
+	after, err := a.server.loaded(ctx)
+	if err != nil {
+		return err
+	}
+	var difference string
+	switch {
+	case !after.successful:
+		difference = "its last load of a configuration failed"
+	case after.at <= before.at && after.started == before.started:
+		difference = "the time of its last load did not move"
+	default:
+		if difference, err = a.difference(ctx, hash, after); err != nil {
+			return err
+		}
+	}
+	if difference != "" {
+		a.metrics.reloaded("mismatch", time.Since(sent))
+		return &mismatchError{difference}
+	}
+	a.metrics.reloaded("proved", time.Since(sent))
+	return a.store.point(provedLink, hash)
+}
+
+// rollBack makes the last proved release live again, and loads it again: Prometheus applies what it refuses
+// partly.
+func (a *Agent) rollBack(ctx context.Context, bad, previous string, refused *refusedError, now loaded) error {
+	refusal := fmt.Errorf("%s refused release %s: %w", a.server.name, bad, refused)
+	a.refused[bad] = verdict{err: refused, at: time.Now(), started: now.started}
+	good := a.store.current(provedLink)
+	if good == "" || good == bad {
+		good = previous
+	}
+	if good == "" || good == bad {
+		return fmt.Errorf("%w; there is no earlier release to go back to", refusal)
+	}
+	if err := a.store.point(liveLink, good); err != nil {
+		return errors.Join(refusal, err)
+	}
+	a.metrics.rollbacks.Inc()
+	if err := a.reload(ctx, good, now); err != nil {
+		return fmt.Errorf("%w; release %s is live again on disk, but %s isn't proved to run it: %w", refusal, good, a.server.name, err)
+	}
+	return fmt.Errorf("%w; went back to release %s", refusal, good)
+}
+
+// settleInFlight finds out how the reload ended whose answer never came. Until that is known nothing moves.
+func (a *Agent) settleInFlight(ctx context.Context) error {
+	if a.inFlight == nil {
+		return nil
+	}
+	now, err := a.ask(ctx)
+	before := a.inFlight.before
+	switch {
+	case err == nil && (now.at > before.at || now.started != before.started || now.successful != before.successful):
+	case time.Since(a.inFlight.at) > forgetInFlight:
+	default:
+		return errors.Join(fmt.Errorf("nobody knows yet whether %s did the reload that was sent %s ago: nothing moves until it does",
+			a.server.name, time.Since(a.inFlight.at).Round(time.Second)), err)
+	}
+	hash := a.inFlight.hash
+	a.inFlight = nil
+	if err != nil || !now.successful || now.at <= before.at || a.store.current(liveLink) != hash {
+		return nil
+	}
+	if difference, err := a.difference(ctx, hash, now); err == nil && difference == "" {
+		return a.store.point(provedLink, hash)
+	}
+	return nil
+}
+
+// forgive forgets the refusals of a server that was restarted since: it may be another version, or have
+// another file mounted.
+func (a *Agent) forgive(now loaded) {
+	for hash, v := range a.refused {
+		if v.started != 0 && v.started != now.started {
+			delete(a.refused, hash)
+		}
+	}
+}

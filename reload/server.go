@@ -1,0 +1,190 @@
+package reload
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5" //nolint:gosec // what Alertmanager's own metric is made of
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// errNotReady says that a server can't take a reload now. It starts from the live release by itself, so
+// nothing is lost by waiting.
+var errNotReady = errors.New("not ready")
+
+// refusedError is a server's own judgement of a release.
+type refusedError struct{ words string }
+
+func (e *refusedError) Error() string { return e.words }
+
+// statusError is an answer that isn't 200: the request was understood and not carried out.
+type statusError struct{ answer string }
+
+func (e *statusError) Error() string { return e.answer }
+
+// mismatchError says that a server accepted a reload and runs something else.
+type mismatchError struct{ difference string }
+
+func (e *mismatchError) Error() string {
+	return "the server answered 200 and runs something else: " + e.difference +
+		"; does it read <output_dir>/live/ of this very folder? A mount of the link itself, or of a single file, never changes"
+}
+
+// server is the reload side of a Prometheus or an Alertmanager.
+type server struct {
+	name   string
+	url    *url.URL
+	client *http.Client
+}
+
+// maxAnswer bounds what is read of a server's answer: the /metrics page of a large Prometheus is a few
+// hundred kilobytes, its rules with a thousand files some tens of megabytes.
+const maxAnswer = 64 << 20
+
+// do sends one request and returns the body of an answer, with an error for any status but 200.
+func (s *server) do(ctx context.Context, method string, path ...string) ([]byte, int, error) {
+	req, err := http.NewRequestWithContext(ctx, method, s.url.JoinPath(path...).String(), nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, resp.StatusCode, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return body, resp.StatusCode, &statusError{fmt.Sprintf("%s %s: %s: %s", method, req.URL.Path, resp.Status, words(body))}
+	}
+	return body, resp.StatusCode, nil
+}
+
+// words shortens an answer's body to what fits a log line.
+func words(body []byte) string {
+	s := strings.Join(strings.Fields(string(body)), " ")
+	if len(s) > 1000 {
+		s = strings.ToValidUTF8(s[:1000], "") + "…"
+	}
+	return s
+}
+
+// ready asks whether the server can take a reload. Prometheus hangs a POST until it is ready, and runs every
+// abandoned one then.
+func (s *server) ready(ctx context.Context) error {
+	if _, _, err := s.do(ctx, http.MethodGet, "-", "ready"); err != nil {
+		return fmt.Errorf("%w: %w", errNotReady, err)
+	}
+	return nil
+}
+
+// reload asks the server to load its configuration. A refusal is a *refusedError with the server's words; any
+// other error leaves open whether it did.
+func (s *server) reload(ctx context.Context) error {
+	body, status, err := s.do(ctx, http.MethodPost, "-", "reload")
+	switch status {
+	case http.StatusOK:
+		return err
+	case http.StatusInternalServerError:
+		return &refusedError{words(body)}
+	case http.StatusForbidden:
+		return fmt.Errorf("%w (start the server with --web.enable-lifecycle)", err)
+	case http.StatusUnauthorized:
+		return fmt.Errorf("%w (set http_config for this server)", err)
+	}
+	return err
+}
+
+// loaded is what a server says about its last load of a configuration.
+type loaded struct {
+	// successful is the server's own flag. Prometheus sets it before it has loaded anything, so it means
+	// something only once the server is ready.
+	successful bool
+	// at is the time of the last successful load in seconds, with fractions.
+	at float64
+	// hash is Alertmanager's fingerprint of its main file; 0 for Prometheus.
+	hash float64
+	// started is when the process started, in seconds.
+	started float64
+}
+
+func (s *server) loaded(ctx context.Context) (loaded, error) {
+	body, _, err := s.do(ctx, http.MethodGet, "metrics")
+	if err != nil {
+		return loaded{}, err
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
+	if err != nil {
+		return loaded{}, fmt.Errorf("GET /metrics: %w", err)
+	}
+	success, ok := gauge(families, s.name+"_config_last_reload_successful")
+	if !ok {
+		return loaded{}, fmt.Errorf("GET /metrics: no %s_config_last_reload_successful: is this the address of %s?", s.name, s.name)
+	}
+	l := loaded{successful: success == 1}
+	l.at, _ = gauge(families, s.name+"_config_last_reload_success_timestamp_seconds")
+	l.hash, _ = gauge(families, s.name+"_config_hash")
+	l.started, _ = gauge(families, "process_start_time_seconds")
+	return l, nil
+}
+
+func gauge(families map[string]*dto.MetricFamily, name string) (float64, bool) {
+	for _, m := range families[name].GetMetric() {
+		return m.GetGauge().GetValue(), true
+	}
+	return 0, false
+}
+
+// configHash is Alertmanager's fingerprint of a configuration: the first 48 bits of its MD5, little-endian
+// (md5HashAsMetricValue in alertmanager's config/coordinator.go).
+func configHash(data []byte) float64 {
+	sum := md5.Sum(data) //nolint:gosec
+	var n uint64
+	for i, b := range sum[:6] {
+		n |= uint64(b) << (8 * i)
+	}
+	return float64(n)
+}
+
+// setDifference describes how two sets of names differ, "" if they don't.
+func setDifference(what string, want, have map[string]bool) string {
+	var missing, extra []string
+	for _, n := range slices.Sorted(maps.Keys(want)) {
+		if !have[n] {
+			missing = append(missing, n)
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(have)) {
+		if !want[n] {
+			extra = append(extra, n)
+		}
+	}
+	var parts []string
+	if len(missing) > 0 {
+		parts = append(parts, fmt.Sprintf("%s missing: %s", what, shorten(missing)))
+	}
+	if len(extra) > 0 {
+		parts = append(parts, fmt.Sprintf("%s too many: %s", what, shorten(extra)))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func shorten(names []string) string {
+	if len(names) > 5 {
+		return strings.Join(names[:5], ", ") + fmt.Sprintf(" and %d more", len(names)-5)
+	}
+	return strings.Join(names, ", ")
+}
