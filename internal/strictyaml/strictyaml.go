@@ -1,0 +1,240 @@
+// Package strictyaml reads one YAML document that a person wrote, and puts every fault at its line and column.
+//
+// It knows nothing of what the document is about. Strict means: exactly one document, no key twice, no key
+// that isn't known, no value of another type than asked for. All faults of a document are reported, not only
+// the first, as a go/scanner.ErrorList, which prints file:line:column: message.
+package strictyaml
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"go/scanner"
+	"go/token"
+	"io"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Parse returns the top node of the one document in data, nil if there is nothing in it.
+func Parse(filename string, data []byte) (*yaml.Node, scanner.ErrorList) {
+	var list scanner.ErrorList
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	var doc, second yaml.Node
+	switch err := decode(dec, &doc); {
+	case errors.Is(err, io.EOF):
+		return nil, nil
+	case err != nil:
+		return nil, Faults(filename, data, err)
+	}
+	switch err := decode(dec, &second); {
+	case errors.Is(err, io.EOF):
+	case err != nil:
+		list = append(list, Faults(filename, data, err)...)
+	default:
+		list.Add(Position(filename, &second), "second document, one file holds one document")
+	}
+	top := doc.Content[0]
+	if top.Kind == yaml.ScalarNode && top.ShortTag() == "!!null" {
+		return nil, list
+	}
+	return top, append(list, repeated(filename, top)...)
+}
+
+// decode is dec.Decode, except that a crash of the YAML library is a fault of the file.
+func decode(dec *yaml.Decoder, n *yaml.Node) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("can't be read as YAML: %v", p)
+		}
+	}()
+	return dec.Decode(n)
+}
+
+// repeated reports keys that a mapping has twice.
+func repeated(filename string, n *yaml.Node) (list scanner.ErrorList) {
+	if n.Kind == yaml.MappingNode {
+		lines := map[string]int{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := n.Content[i]
+			if line, ok := lines[key.Value]; ok && key.Kind == yaml.ScalarNode {
+				list.Add(Position(filename, key), fmt.Sprintf("field %q is already set in line %d", key.Value, line))
+			}
+			lines[key.Value] = key.Line
+		}
+	}
+	for _, c := range n.Content {
+		list = append(list, repeated(filename, c)...)
+	}
+	return list
+}
+
+// Decode parses data and decodes it into the struct that into points to. Keys are those of its yaml tags. It
+// returns the top node too, so that what is found wrong later can be placed by [Find].
+func Decode(filename string, data []byte, into any) (*yaml.Node, scanner.ErrorList) {
+	top, list := Parse(filename, data)
+	if top == nil || len(list) > 0 {
+		return top, list
+	}
+	list = unknown(filename, top, reflect.TypeOf(into))
+	if err := top.Decode(into); err != nil {
+		for _, fault := range Faults(filename, data, err) {
+			// The decoders of some types are strict themselves, and their words are for programmers.
+			if !strings.Contains(fault.Msg, " not found in type ") {
+				list = append(list, fault)
+			}
+		}
+	}
+	list.Sort()
+	return top, list
+}
+
+// unknown reports the keys of a mapping that a struct has no field for, and goes on below those it has.
+func unknown(filename string, n *yaml.Node, t reflect.Type) (list scanner.ErrorList) {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	switch {
+	case n.Kind == yaml.SequenceNode && t.Kind() == reflect.Slice:
+		for _, c := range n.Content {
+			list = append(list, unknown(filename, c, t.Elem())...)
+		}
+	case n.Kind == yaml.MappingNode && t.Kind() == reflect.Map:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			list = append(list, unknown(filename, n.Content[i+1], t.Elem())...)
+		}
+	case n.Kind == yaml.MappingNode && t.Kind() == reflect.Struct:
+		types, names := fields(t)
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := n.Content[i]
+			if key.ShortTag() == "!!merge" {
+				continue
+			}
+			if ft, ok := types[key.Value]; ok {
+				list = append(list, unknown(filename, n.Content[i+1], ft)...)
+			} else {
+				list.Add(Position(filename, key), fmt.Sprintf("field %q not known%s", key.Value, DidYouMean(key.Value, names)))
+			}
+		}
+	}
+	return list
+}
+
+// fields returns the YAML keys of a struct, in order, with the types of their values.
+func fields(t reflect.Type) (types map[string]reflect.Type, names []string) {
+	types = map[string]reflect.Type{}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		switch {
+		case !f.IsExported() || name == "-":
+		case strings.Contains(options, "inline"):
+			inner, innerNames := fields(f.Type)
+			for _, n := range innerNames {
+				types[n] = inner[n]
+			}
+			names = append(names, innerNames...)
+		default:
+			if name == "" {
+				name = strings.ToLower(f.Name)
+			}
+			types[name] = f.Type
+			names = append(names, name)
+		}
+	}
+	return types, names
+}
+
+var (
+	lineInError = regexp.MustCompile(`^(?:yaml: )?line (\d+): `)
+	goType      = regexp.MustCompile("^cannot unmarshal (.*) into (.*)$")
+)
+
+// Faults places what the YAML library says: it knows the line at best, so the column is that of the line's
+// first character.
+func Faults(filename string, data []byte, err error) (list scanner.ErrorList) {
+	var typeError *yaml.TypeError
+	messages := []string{err.Error()}
+	if errors.As(err, &typeError) {
+		messages = typeError.Errors
+	}
+	lines := bytes.Split(data, []byte("\n"))
+	for _, msg := range messages {
+		pos := token.Position{Filename: filename, Line: 1, Column: 1}
+		if m := lineInError.FindStringSubmatch(msg); m != nil {
+			pos.Line, _ = strconv.Atoi(m[1])
+			msg = msg[len(m[0]):]
+		}
+		if pos.Line >= 1 && pos.Line <= len(lines) {
+			line := lines[pos.Line-1]
+			pos.Column = 1 + len(line) - len(bytes.TrimLeft(line, " \t-"))
+		}
+		if m := goType.FindStringSubmatch(msg); m != nil {
+			msg = fmt.Sprintf("%s is not %s", typed(m[1]), article(m[2]))
+		}
+		list.Add(pos, strings.TrimPrefix(msg, "yaml: "))
+	}
+	return list
+}
+
+// typed turns "!!str `x`" into the words of somebody who edits a file.
+func typed(value string) string {
+	tag, text, _ := strings.Cut(value, " ")
+	names := map[string]string{"!!str": "the text", "!!int": "the number", "!!float": "the number", "!!bool": "the boolean", "!!seq": "a list", "!!map": "a mapping"}
+	name, ok := names[tag]
+	if !ok {
+		return value
+	}
+	return strings.TrimSpace(name + " " + text)
+}
+
+func article(goType string) string {
+	switch {
+	case goType == "string":
+		return "a text"
+	case strings.HasPrefix(goType, "int"), strings.HasPrefix(goType, "uint"), strings.HasPrefix(goType, "float"):
+		return "a number"
+	case goType == "bool":
+		return "true or false"
+	case strings.HasPrefix(goType, "[]"):
+		return "a list"
+	default:
+		return "a mapping"
+	}
+}
+
+// Position returns where a node stands.
+func Position(filename string, n *yaml.Node) token.Position {
+	return token.Position{Filename: filename, Line: n.Line, Column: n.Column}
+}
+
+// Find returns the node of a path such as networks[0].name below n, or the deepest one on the way there.
+func Find(n *yaml.Node, path string) *yaml.Node {
+	for _, step := range strings.FieldsFunc(path, func(c rune) bool { return c == '.' || c == '[' || c == ']' }) {
+		var next *yaml.Node
+		switch n.Kind {
+		case yaml.MappingNode:
+			for i := 0; i+1 < len(n.Content); i += 2 {
+				if n.Content[i].Value == step {
+					next = n.Content[i+1]
+				}
+			}
+		case yaml.SequenceNode:
+			if i, err := strconv.Atoi(step); err == nil && i < len(n.Content) {
+				next = n.Content[i]
+			}
+		}
+		if next == nil {
+			break
+		}
+		n = next
+	}
+	return n
+}

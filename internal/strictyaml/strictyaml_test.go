@@ -1,0 +1,81 @@
+package strictyaml_test
+
+import (
+	"go/scanner"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	commoncfg "github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
+
+	"github.com/stoker-project/stoker/internal/strictyaml"
+)
+
+type section struct {
+	URL     string                     `yaml:"url"`
+	Every   model.Duration             `yaml:"every"`
+	Count   int                        `yaml:"count"`
+	Names   []string                   `yaml:"names"`
+	Nested  []struct{ Port int }       `yaml:"nested"`
+	HTTP    commoncfg.HTTPClientConfig `yaml:"http_config"`
+	Pointer *struct{ A string }        `yaml:"pointer"`
+}
+
+func lines(list scanner.ErrorList) string {
+	var b strings.Builder
+	for _, e := range list {
+		b.WriteString(e.Error() + "\n")
+	}
+	return b.String()
+}
+
+func TestDecode(t *testing.T) {
+	for name, tt := range map[string]struct{ in, want string }{
+		"all well": {"url: http://x\nevery: 5m\nnames: [a]\nnested: [{port: 1}]\nhttp_config: {follow_redirects: false}\n", ""},
+		"empty":    {"# nothing\n", ""},
+		"near miss": {"url: x\nevry: 5m\n",
+			"f.yml:2:1: field \"evry\" not known, did you mean \"every\"?\n"},
+		"nothing near": {"zzzzzzzz: 1\n",
+			"f.yml:1:1: field \"zzzzzzzz\" not known, known are url, every, count, names, nested, http_config, pointer\n"},
+		"in a list":        {"nested:\n- prot: 1\n", "f.yml:2:3: field \"prot\" not known, did you mean \"port\"?\n"},
+		"in upstream":      {"http_config:\n  basic_aut: {}\n", "f.yml:2:3: field \"basic_aut\" not known, did you mean \"basic_auth\"?\n"},
+		"behind a pointer": {"pointer:\n  b: 1\n", "f.yml:2:3: field \"b\" not known, did you mean \"a\"?\n"},
+		"twice":            {"url: x\nurl: y\n", "f.yml:2:1: field \"url\" is already set in line 1\n"},
+		"two documents": {"url: x\n---\nurl: y\n",
+			"f.yml:2:1: second document, one file holds one document\n"},
+		"not YAML":     {"url: [\n", "f.yml:1:1: did not find expected node content\n"},
+		"wrong types":  {"count: many\nnames: one\n", "f.yml:1:1: the text `many` is not a number\nf.yml:2:1: the text `one` is not a list\n"},
+		"all at once":  {"cuont: 1\ncount: x\n", "f.yml:1:1: field \"cuont\" not known, did you mean \"count\"?\nf.yml:2:1: the text `x` is not a number\n"},
+		"bad duration": {"every: soon\n", "f.yml:1:1: not a valid duration string: \"soon\"\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var s section
+			_, list := strictyaml.Decode("f.yml", []byte(tt.in), &s)
+			if diff := cmp.Diff(tt.want, lines(list)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestFind(t *testing.T) {
+	top, list := strictyaml.Parse("f.yml", []byte("a:\n- b: 1\n- c: 2\n"))
+	if len(list) > 0 {
+		t.Fatal(list)
+	}
+	for path, line := range map[string]int{"a[1].c": 3, "a[1].missing": 3, "a[7]": 2, "": 1} {
+		if got := strictyaml.Find(top, path).Line; got != line {
+			t.Errorf("Find(%q) is in line %d, want %d", path, got, line)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte("url: x\nnested: [{port: 1}]"))
+	f.Add([]byte("a: &a [*a]"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var s section
+		strictyaml.Decode("f.yml", data, &s)
+	})
+}
