@@ -1,0 +1,286 @@
+package silencing
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/promslog"
+)
+
+const (
+	// interval is between two passes when nothing else asks for one.
+	interval = 30 * time.Second
+
+	// turn is how long each peer of a cluster leaves to those before it.
+	turn = 30 * time.Second
+)
+
+// Options are what an Agent needs besides its configuration.
+type Options struct {
+	// AlertmanagerURL is the server's, with its route prefix. Required.
+	AlertmanagerURL *url.URL
+
+	// Client speaks to the server. By default one with a timeout of 10 s.
+	Client *http.Client
+
+	Logger     *slog.Logger          // by default none
+	Registerer prometheus.Registerer // by default none
+}
+
+// Agent keeps the silences of one Alertmanager equal to a file.
+type Agent struct {
+	cfg     Config
+	client  client
+	logger  *slog.Logger
+	metrics *metrics
+
+	pass sync.Mutex // held during a pass, for what stands below
+	data []byte     // of the last good file, nil until there is one
+	good []Rule     // in it
+
+	drift    map[string]time.Time // since when the agent has known of each change
+	told     map[string]bool      // what has been logged and still is so
+	position int                  // in the cluster, -1 while unknown
+
+	mu     sync.Mutex // for what readers see
+	status Status
+	next   time.Time // the next turn to make a change that was left to others
+}
+
+// New returns an agent that has done nothing yet.
+func New(cfg Config, o Options) (*Agent, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if o.AlertmanagerURL == nil || o.AlertmanagerURL.Host == "" {
+		return nil, errors.New("silencing needs the URL of an Alertmanager")
+	}
+	if o.Client == nil {
+		o.Client = &http.Client{Timeout: 10 * time.Second}
+	}
+	if o.Logger == nil {
+		o.Logger = promslog.NewNopLogger()
+	}
+	return &Agent{
+		cfg:      cfg,
+		client:   client{url: o.AlertmanagerURL, http: o.Client},
+		logger:   o.Logger,
+		metrics:  newMetrics(o.Registerer),
+		position: -1,
+		status:   Status{Position: -1},
+	}, nil
+}
+
+// Sync does one pass: it reads the file, lists the silences and writes what
+// differs, as far as it is this sidecar's turn. With an error of the file it
+// goes on with the last good one; without one, or without a sound list, it
+// writes nothing. An error of one silence doesn't stop the others.
+func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
+	a.pass.Lock()
+	defer a.pass.Unlock()
+
+	fileErr := a.load()
+	a.publish(func(s *Status) { s.FileError = fileErr })
+	if a.data == nil {
+		return false, fileErr
+	}
+	changed, err = a.reconcile(ctx)
+	return changed, errors.Join(fileErr, err)
+}
+
+// Next returns when Sync should be called again even if nothing happens: after
+// 30 s, or when a difference has been left to other sidecars for long enough.
+func (a *Agent) Next(now time.Time) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if next := a.next; next.After(now) && next.Before(now.Add(interval)) {
+		return next
+	}
+	return now.Add(interval)
+}
+
+// load reads the file, unless it is as it was.
+func (a *Agent) load() error {
+	data, err := read(a.cfg.File)
+	if err != nil {
+		return err
+	}
+	if a.data != nil && bytes.Equal(data, a.data) {
+		return nil
+	}
+	rules, err := Parse(a.cfg.File, data, time.Now())
+	if err != nil {
+		return err
+	}
+	a.metrics.rules(a.good, rules)
+	a.data, a.good = data, rules
+	return nil
+}
+
+// reconcile makes the server's silences those of the last good file.
+func (a *Agent) reconcile(ctx context.Context) (changed bool, err error) {
+	current, err := a.client.silences(ctx)
+	if err != nil {
+		return false, err
+	}
+	now := time.Now()
+	plan := a.look(current, now)
+	if a.position < 0 || len(plan.Changes) > 0 {
+		a.position, err = a.client.position(ctx)
+		if err != nil {
+			a.position = -1
+		}
+		a.metrics.position.Set(float64(a.position))
+		a.publish(func(s *Status) { s.Position = a.position })
+	}
+	switch {
+	case len(plan.Changes) == 0:
+		return false, nil // and so the position doesn't matter
+	case err != nil:
+		return false, fmt.Errorf("%d changes are waiting: %w", len(plan.Changes), err)
+	}
+	changed, err = a.apply(ctx, a.due(plan.Changes, now))
+	if !changed {
+		return false, err
+	}
+	// What is true now is the server's to say.
+	current, listErr := a.client.silences(ctx)
+	if listErr == nil {
+		a.look(current, time.Now())
+	}
+	return true, errors.Join(err, listErr)
+}
+
+// look plans, remembers since when it has known of each change, and shows what
+// it found.
+func (a *Agent) look(current []Silence, now time.Time) Changes {
+	desired := Desired(a.good, now)
+	plan := Plan(a.cfg.Owner, current, desired, now)
+	a.metrics.observe(a.cfg.Owner, current, desired, plan)
+	a.publish(func(s *Status) { s.Silences = silenceStatus(desired, plan) })
+
+	drift := make(map[string]time.Time, len(plan.Changes))
+	for _, c := range plan.Changes {
+		drift[c.id()] = now
+		if since, ok := a.drift[c.id()]; ok {
+			drift[c.id()] = since
+		}
+	}
+	told := make(map[string]bool)
+	for _, o := range plan.Held {
+		m := o.mark(a.cfg.Owner)
+		if told[m.String()] = true; !a.told[m.String()] {
+			a.logger.Info("A person ended a silence early, leaving it ended until its rule changes", "silence", m.key())
+		}
+	}
+	for _, s := range plan.Disowned {
+		if told[s.ID] = true; !a.told[s.ID] {
+			a.logger.Warn("A silence has only half of our mark, leaving it to whoever changed it", "id", s.ID, "created_by", s.CreatedBy)
+		}
+	}
+	a.drift, a.told = drift, told
+	return plan
+}
+
+// due returns the changes that have been left to the peers before us for long
+// enough, and notes when the next of the others will have been.
+func (a *Agent) due(changes []Change, now time.Time) []Change {
+	var due []Change
+	var next time.Time
+	for _, c := range changes {
+		at := a.drift[c.id()].Add(time.Duration(a.position) * turn)
+		switch {
+		case !at.After(now):
+			due = append(due, c)
+		case next.IsZero() || at.Before(next):
+			next = at
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.next = next
+	return due
+}
+
+// apply makes the changes. It goes on after one that the server refuses, and
+// stops when the server is of no use for the next one either.
+func (a *Agent) apply(ctx context.Context, changes []Change) (changed bool, err error) {
+	var errs []error
+	for i, c := range changes {
+		wrote, err := a.change(ctx, c)
+		changed = changed || wrote
+		if err == nil {
+			continue
+		}
+		errs = append(errs, fmt.Errorf("silence %s: %w", c.Key, err))
+		if left := len(changes) - i - 1; left > 0 && !refused(err) {
+			errs = append(errs, fmt.Errorf("%d more changes not tried", left))
+			break
+		}
+	}
+	return changed, errors.Join(errs...)
+}
+
+func (a *Agent) change(ctx context.Context, c Change) (wrote bool, err error) {
+	logger := a.logger.With("silence", c.Key)
+	if c.Post != nil {
+		id, err := a.client.post(ctx, *c.Post)
+		if err != nil {
+			return false, err
+		}
+		verb := "Created a silence"
+		if c.Post.ID != "" {
+			verb = "Edited a silence"
+		}
+		logger.Info(verb, "id", id, "ends_at", c.Post.EndsAt)
+	}
+	if c.End != nil {
+		if err := a.end(ctx, *c.End, c.Reason); err != nil {
+			return c.Post != nil, err
+		}
+		logger.Info("Ended a silence", "id", c.End.ID, "reason", c.Reason)
+	}
+	return true, nil
+}
+
+// end marks a silence with the reason and expires it. These are two requests,
+// because an end just ahead of our clock may be behind the server's. When only
+// the first comes through, the next pass finds the mark and does the second.
+func (a *Agent) end(ctx context.Context, s Silence, reason string) error {
+	if m, text, ok := parseMark(s.Comment); ok && m.ended == "" {
+		m.ended = reason
+		s.Comment = text + " " + m.String()
+		id, err := a.client.post(ctx, s)
+		switch {
+		case err == nil:
+			s.ID = id // another one if it began between the list and now
+		case !refused(err):
+			return err
+		default:
+			a.logger.Warn("Alertmanager refuses the reason in a silence's comment, ending it without", "id", s.ID, "reason", reason, "err", err)
+		}
+	}
+	return a.client.expire(ctx, s.ID)
+}
+
+// refused reports whether the server said no to this silence, rather than
+// failing in a way that the next one would meet too.
+func refused(err error) bool {
+	var status *StatusError
+	if !errors.As(err, &status) {
+		return false
+	}
+	switch status.Code {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity:
+		return true
+	}
+	return false
+}
