@@ -69,15 +69,16 @@ type posted struct {
 	at     time.Time
 }
 
-// Status is what an agent knows after its last pass.
+// Status is what an agent knows of its server's releases.
 type Status struct {
 	// Server is "prometheus" or "alertmanager".
-	Server string
-	// Live and Proved are releases, "" if there are none.
-	Live, Proved string
-	// Refused is the release that should be live and isn't, Reason why; both "" if all is well.
-	Refused string
-	Reason  string
+	Server string `json:"server"`
+	// Live is the release that the server starts from and Proved the one that it last confirmed to run;
+	// "" if there is none.
+	Live   string `json:"live,omitempty"`
+	Proved string `json:"proved,omitempty"`
+	// Refused is the release that the sources ask for and that isn't live; "" if there is none.
+	Refused string `json:"refused,omitempty"`
 }
 
 // NewPrometheus returns the agent that keeps a Prometheus on its releases.
@@ -122,11 +123,13 @@ func (a *Agent) Retry() {
 	clear(a.refused)
 }
 
-// Status returns what the last pass found.
+// Status returns what is on disk now and what the last pass found.
 func (a *Agent) Status() Status {
 	a.statusMu.Lock()
 	defer a.statusMu.Unlock()
-	return a.status
+	s := a.status
+	s.Live, s.Proved = a.store.current(liveLink), a.store.current(provedLink)
+	return s
 }
 
 // Live returns the files of the live release, or nil if there is none.
@@ -238,12 +241,9 @@ func (c *consequence) Unwrap() error { return c.err }
 
 // note records what a pass found, for status and metrics.
 func (a *Agent) note(wanted, live string, err error) {
-	s := Status{Server: a.dialect.server(), Live: live, Proved: a.store.current(provedLink)}
-	if err != nil {
-		s.Reason = err.Error()
-		if wanted != live {
-			s.Refused = wanted
-		}
+	s := Status{Server: a.dialect.server()}
+	if err != nil && wanted != live {
+		s.Refused = wanted
 	}
 	a.statusMu.Lock()
 	a.status = s

@@ -20,7 +20,7 @@ type dialect interface {
 	main() string
 	// parse loads a main file by itself, without looking at what it refers to.
 	parse(filename string, data []byte) error
-	// references lists what a file of the release mentions. Only members and the main file are asked about.
+	// references lists what a file of the release mentions. Only the main file and includes are asked about.
 	references(p, filename string, data []byte) ([]reference, error)
 	// check loads the release in dir exactly as the server would. name turns a path of the release into
 	// the one that people know. Warnings are what only the server can decide.

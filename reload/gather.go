@@ -27,7 +27,8 @@ type use int
 
 const (
 	useFile    use = iota // a certificate, a password: below the release, or absolute on the server's side
-	useMember             // rules, included scrape jobs, templates: always part of the release
+	useMember             // rules, templates: always part of the release
+	useInclude            // scrape_config_files: the same, and they mention files themselves
 	useTargets            // file_sd: never part of the release
 )
 
@@ -126,7 +127,7 @@ func (t Tree) include(root string, ref reference) ([]string, error) {
 		return nil, fmt.Errorf("file_sd path %q would be part of a release, and Prometheus would go on reading the old one: write an absolute path, such as the one of discovery.targets_dir", ref.pattern)
 	case ref.use == useTargets:
 		return nil, nil
-	case path.IsAbs(ref.pattern) && ref.use == useMember:
+	case path.IsAbs(ref.pattern) && ref.use != useFile:
 		return nil, fmt.Errorf("absolute path %q is no part of the release, so a change there would neither be checked nor rolled back: move the files below source_dir and write their path relative to this file, such as %q", ref.pattern, path.Join(path.Base(path.Dir(rel)), path.Base(rel)))
 	case path.IsAbs(ref.pattern):
 		return nil, nil // The server's own: only its side may have it mounted.
@@ -160,7 +161,7 @@ func (t Tree) include(root string, ref reference) ([]string, error) {
 	if len(added) == 0 && !strings.ContainsAny(ref.pattern, "*?[") {
 		return nil, fmt.Errorf("%q: %w below the folder of the main file", ref.pattern, errMissing)
 	}
-	if ref.use != useMember {
+	if ref.use != useInclude {
 		return nil, nil
 	}
 	return added, nil

@@ -6,7 +6,6 @@ import (
 	"path"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/prometheus/common/promslog"
@@ -38,8 +37,7 @@ func loadPrometheus(filename string, data []byte) (cfg *config.Config, err error
 }
 
 func (prometheusFiles) references(p, filename string, data []byte) ([]reference, error) {
-	// A release's members are rule files, which mention nothing, and scrape configs, whose paths are
-	// relative to their own folder.
+	// The paths of an included file are relative to its own folder.
 	if p != (prometheusFiles{}).main() {
 		var cfg config.ScrapeConfigs
 		if err := guard(func() error { return yaml.Unmarshal(data, &cfg) }); err != nil || len(cfg.ScrapeConfigs) == 0 {
@@ -54,15 +52,18 @@ func (prometheusFiles) references(p, filename string, data []byte) ([]reference,
 	if err != nil {
 		return nil, err
 	}
-	members := slices.Concat(cfg.RuleFiles, cfg.ScrapeConfigFiles)
+	var refs []reference
+	add := func(use use, patterns []string) {
+		for _, p := range patterns {
+			clean := filepath.ToSlash(filepath.Clean(p))
+			refs = append(refs, reference{pattern: clean, use: use, at: positionOf(filename, data, clean)})
+		}
+	}
+	add(useMember, cfg.RuleFiles)
+	add(useInclude, cfg.ScrapeConfigFiles)
 	cfg.RuleFiles, cfg.ScrapeConfigFiles = nil, nil
 	cfg.SetDirectory(marker)
-	refs := mentioned(cfg, filename, data, ".")
-	for _, m := range members {
-		clean := filepath.ToSlash(filepath.Clean(m))
-		refs = append(refs, reference{pattern: clean, use: useMember, at: positionOf(filename, data, clean)})
-	}
-	return refs, nil
+	return append(refs, mentioned(cfg, filename, data, ".")...), nil
 }
 
 // mentioned lists the relative paths of a configuration whose own folder is dir, and marks those of file_sd.
