@@ -48,7 +48,10 @@ func htmlText(document []byte) string {
 					}
 					href = ""
 				}
-			case atom.Address, atom.Article, atom.Blockquote, atom.Body, atom.Br, atom.Div, atom.Dd, atom.Dl, atom.Dt,
+			case atom.Body:
+				hidden = 0 // </head> may be left out
+				breakLine()
+			case atom.Address, atom.Article, atom.Blockquote, atom.Br, atom.Div, atom.Dd, atom.Dl, atom.Dt,
 				atom.Footer, atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6, atom.Header, atom.Hr, atom.Li,
 				atom.Main, atom.Ol, atom.P, atom.Pre, atom.Section, atom.Table, atom.Tr, atom.Ul:
 				breakLine()

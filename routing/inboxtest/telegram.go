@@ -2,9 +2,7 @@ package inboxtest
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -23,7 +21,7 @@ func (in *Inbox) telegram(w http.ResponseWriter, r *http.Request, body []byte) {
 		refuse(w, http.StatusNotFound, "Not Found")
 		return
 	}
-	params, err := parseTelegram(r, body)
+	params, problem := parseTelegram(r, body)
 	chat, text := params["chat_id"], params["text"]
 	in.mu.Lock()
 	chats, known := in.bots[token]
@@ -34,17 +32,12 @@ func (in *Inbox) telegram(w http.ResponseWriter, r *http.Request, body []byte) {
 		refuse(w, http.StatusUnauthorized, "Unauthorized")
 		return
 	}
-	if err != nil {
-		refuse(w, http.StatusBadRequest, "Bad Request: can't parse request: "+err.Error())
-		return
-	}
-	if strings.EqualFold(params["parse_mode"], "HTML") {
-		if text, err = telegramHTML(text); err != nil {
-			refuse(w, http.StatusBadRequest, "Bad Request: can't parse entities: "+err.Error())
-			return
-		}
+	if problem == "" && strings.EqualFold(params["parse_mode"], "HTML") {
+		text, problem = telegramHTML(text)
 	}
 	switch {
+	case problem != "":
+		refuse(w, http.StatusBadRequest, "Bad Request: "+problem)
 	case chat == "":
 		refuse(w, http.StatusBadRequest, "Bad Request: chat_id is empty")
 	case !member:
@@ -66,9 +59,10 @@ func (in *Inbox) telegram(w http.ResponseWriter, r *http.Request, body []byte) {
 	}
 }
 
-// parseTelegram reads the parameters, which may come in the query, as a form or as JSON.
-func parseTelegram(r *http.Request, body []byte) (map[string]string, error) {
-	params := make(map[string]string)
+// parseTelegram reads the parameters, which may come in the query, as a form or as JSON, and says what is
+// wrong with them, if anything is.
+func parseTelegram(r *http.Request, body []byte) (params map[string]string, problem string) {
+	params = make(map[string]string)
 	for name, values := range r.URL.Query() {
 		params[name] = values[0]
 	}
@@ -76,7 +70,7 @@ func parseTelegram(r *http.Request, body []byte) (map[string]string, error) {
 	case "application/json":
 		var object map[string]json.RawMessage
 		if err := json.Unmarshal(body, &object); err != nil {
-			return nil, err
+			return params, "can't parse request: " + err.Error()
 		}
 		for name, value := range object {
 			var text string
@@ -88,13 +82,13 @@ func parseTelegram(r *http.Request, body []byte) (map[string]string, error) {
 	case "application/x-www-form-urlencoded":
 		form, err := url.ParseQuery(string(body))
 		if err != nil {
-			return nil, err
+			return params, "can't parse request: " + err.Error()
 		}
 		for name, values := range form {
 			params[name] = values[0]
 		}
 	}
-	return params, nil
+	return params, ""
 }
 
 // chatID is a chat's number as JSON; a name like @channel is answered as a string.
@@ -105,8 +99,9 @@ func chatID(chat string) string {
 	return fmt.Sprintf("%q", chat)
 }
 
-// telegramHTML returns the text of Telegram's HTML style, which knows a few tags and refuses all others.
-func telegramHTML(text string) (string, error) {
+// telegramHTML returns the text of Telegram's HTML style, which knows a few tags and refuses all others, and
+// Telegram's words for what is wrong with it, if anything is.
+func telegramHTML(text string) (shown, problem string) {
 	known := []string{
 		"a", "b", "blockquote", "code", "del", "em", "i", "ins", "pre", "s", "span", "strike", "strong",
 		"tg-emoji", "tg-spoiler", "u",
@@ -123,33 +118,30 @@ func telegramHTML(text string) (string, error) {
 		offset += len(z.Raw())
 		switch kind {
 		case html.ErrorToken:
-			if err := z.Err(); !errors.Is(err, io.EOF) {
-				return "", err
-			}
 			if len(open) > 0 {
-				return "", fmt.Errorf("Can't find end tag corresponding to start tag %q", open[len(open)-1])
+				return "", fmt.Sprintf("can't parse entities: Can't find end tag corresponding to start tag %q", open[len(open)-1])
 			}
-			return plain.String(), nil
+			return plain.String(), ""
 		case html.TextToken:
 			plain.Write(z.Text())
 		case html.StartTagToken:
 			token := z.Token()
 			if !slices.Contains(known, token.Data) {
-				return "", fmt.Errorf("Unsupported start tag %q at byte offset %d", token.Data, at)
+				return "", fmt.Sprintf("can't parse entities: Unsupported start tag %q at byte offset %d", token.Data, at)
 			}
 			open = append(open, token.Data)
 			href = attribute(token, "href")
 		case html.EndTagToken:
 			name, _ := z.TagName()
 			if len(open) == 0 || open[len(open)-1] != string(name) {
-				return "", fmt.Errorf("Unexpected end tag at byte offset %d", at)
+				return "", fmt.Sprintf("can't parse entities: Unexpected end tag at byte offset %d", at)
 			}
 			open = open[:len(open)-1]
 			if string(name) == "a" && href != "" {
 				plain.WriteString(" (" + href + ")")
 			}
 		default:
-			return "", fmt.Errorf("Unsupported start tag at byte offset %d", at)
+			return "", fmt.Sprintf("can't parse entities: Unsupported start tag at byte offset %d", at)
 		}
 	}
 }
