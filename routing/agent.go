@@ -1,0 +1,166 @@
+package routing
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"go/scanner"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"sync"
+
+	"github.com/prometheus/common/promslog"
+)
+
+// An Agent keeps the contacts folder merged into Alertmanager's configuration. Its methods can be called
+// at any time and concurrently.
+type Agent struct {
+	opts   Options
+	site   Site
+	logger *slog.Logger
+
+	mu      sync.Mutex
+	synced  bool
+	files   []contactFile     // as of the last Sync; nil if the folder was not available
+	err     error             // why it was not
+	sum     [sha256.Size]byte // of the contacts in files
+	status  Status
+	reasons map[string]string // by file, what was logged last
+}
+
+// New returns an Agent. It reads no file yet.
+func New(opts Options) (*Agent, error) {
+	if err := opts.Contacts.Validate(); err != nil {
+		return nil, fmt.Errorf("contacts.%w", err)
+	}
+	site, err := opts.site()
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{opts: opts, site: site, logger: opts.Logger, reasons: map[string]string{}}
+	if a.logger == nil {
+		a.logger = promslog.NewNopLogger()
+	}
+	if opts.Registerer != nil {
+		if err := opts.Registerer.Register(collector{a}); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// Sync reads the contacts folder and reports whether the set of valid contacts changed. Problems of single
+// files are returned together as a scanner.ErrorList; the others count all the same. If the folder is
+// missing, can't be read or holds no contact, that is the error and the contacts of the live release stay.
+func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.sync(ctx)
+}
+
+func (a *Agent) sync(ctx context.Context) (changed bool, err error) {
+	files, err := readFolder(ctx, a.opts.Contacts.Dir, a.opts.withSecrets(a.site))
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	a.synced, a.files, a.err = true, files, err
+	if err != nil {
+		a.status.Unavailable = err.Error()
+		return false, err
+	}
+	a.status.Unavailable = ""
+	var problems scanner.ErrorList
+	h := sha256.New()
+	for _, f := range files {
+		problems = append(problems, f.problems...)
+		if f.contact != nil {
+			fmt.Fprintln(h, f.stem)
+			h.Write(f.contact.sum[:])
+		}
+	}
+	before := a.sum
+	h.Sum(a.sum[:0])
+	return a.sum != before, problems.Err()
+}
+
+// Generate returns the files that the contacts add to a release or replace in it: the merged MainFile and
+// the sources of all contacts in it. base is the source tree by path, live the release that is live now,
+// nil if there is none.
+//
+// A contact with a problem keeps its version of the live release. A problem of the base is returned as a
+// scanner.ErrorList and nothing is generated.
+func (a *Agent) Generate(ctx context.Context, base map[string][]byte, live fs.FS) (map[string][]byte, error) {
+	mainFile := filepath.Join(a.opts.BaseDir, MainFile)
+	data, ok := base[MainFile]
+	if !ok {
+		return nil, scanner.ErrorList{noPosition(mainFile, "missing")}
+	}
+	b, problems := readBase(mainFile, data)
+	if problems.Len() > 0 {
+		return nil, problems
+	}
+
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.synced {
+		_, _ = a.sync(ctx) // what it finds is held in a.files and a.err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var candidates []candidate
+	for _, f := range a.files {
+		if f.contact != nil {
+			candidates = append(candidates, candidate{stem: f.stem, source: f.source, contact: f.contact})
+		}
+	}
+	m, err := b.merge(candidates, a.site)
+	if err != nil {
+		return nil, err
+	}
+	rejected := map[string]scanner.ErrorList{} // by stem; what problems there are besides those in a.files
+	if a.err != nil || len(m.accepted) < len(a.files) {
+		rejected = m.rejected
+		if m, err = a.hold(b, m, live); err != nil {
+			return nil, err
+		}
+	}
+	a.report(m, rejected)
+
+	files := map[string][]byte{MainFile: m.data}
+	for _, c := range m.accepted {
+		files[contactsFolder+"/"+c.stem+".yml"] = c.source
+	}
+	return files, nil
+}
+
+// hold merges again what was accepted together with the last good versions of what was not.
+func (a *Agent) hold(b *base, m *merge, live fs.FS) (*merge, error) {
+	last, err := readLastGood(live)
+	if err != nil {
+		return nil, err
+	}
+	candidates := m.accepted
+	held := map[string]bool{}
+	for _, c := range candidates {
+		held[c.stem] = true
+	}
+	stems := last.stems()
+	if a.err == nil {
+		stems = nil
+		for _, f := range a.files {
+			stems = append(stems, f.stem)
+		}
+	}
+	for _, stem := range stems {
+		if held[stem] {
+			continue
+		}
+		held[stem] = true
+		if c, ok := last.candidate(stem, a.opts.withSecrets(a.site)); ok {
+			candidates = append(candidates, c)
+		}
+	}
+	return b.merge(candidates, a.site)
+}

@@ -1,0 +1,222 @@
+package routing
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"go/scanner"
+	"go/token"
+	"regexp"
+	"strings"
+
+	"github.com/prometheus/alertmanager/config"
+	"go.yaml.in/yaml/v3"
+	yamlv2 "gopkg.in/yaml.v2"
+)
+
+// MainFile is the name of Alertmanager's configuration in a source tree and in a release.
+const MainFile = "alertmanager.yml"
+
+// reservedPrefix begins the names of everything that is generated: contact/<stem>/<method>.
+const reservedPrefix = "contact/"
+
+// A base is the configuration that people write by hand, read but never changed.
+type base struct {
+	doc      *yaml.Node
+	config   *config.Config
+	warnings scanner.ErrorList
+}
+
+// readBase reads a base and takes nothing that Alertmanager would not. What only a newer Alertmanager may
+// know is a warning.
+func readBase(file string, data []byte) (*base, scanner.ErrorList) {
+	r := reader{file: file}
+	doc := r.document(data)
+	if doc == nil {
+		return nil, r.problems
+	}
+	b := &base{doc: doc}
+	r.noNulls(doc, "")
+	if r.problems.Len() > 0 {
+		return nil, r.problems
+	}
+	cfg, unknown, err := load(data)
+	for _, msg := range unknown {
+		pos, msg := linePosition(file, data, msg)
+		b.warnings.Add(pos, msg+", Alertmanager refuses it unless it is newer than stoker")
+	}
+	if err != nil {
+		r.upstream(doc, data, err)
+		return nil, r.problems
+	}
+	b.config = cfg
+	for _, name := range reservedNames(cfg) {
+		r.fail(lastScalar(doc, name), "names that begin with %s belong to contacts, rename %q", reservedPrefix, name)
+	}
+	if r.problems.Len() > 0 {
+		return nil, r.problems
+	}
+	if err := b.survivesWriting(); err != nil {
+		r.fail(doc, "%v", err)
+		return nil, r.problems
+	}
+	return b, nil
+}
+
+// noNulls refuses empty list entries. Alertmanager has none that mean anything, and some of them end the
+// process that loads or reloads them.
+func (r *reader) noNulls(n *yaml.Node, of string) {
+	for i, child := range n.Content {
+		switch {
+		case n.Kind == yaml.SequenceNode && isNull(resolve(child)):
+			r.fail(child, "empty entry in %s, fill or remove it", of)
+		case n.Kind == yaml.MappingNode && i%2 == 1:
+			r.noNulls(child, n.Content[i-1].Value)
+		default:
+			r.noNulls(child, of)
+		}
+	}
+}
+
+// load is how Alertmanager reads its configuration, except that what crashes it is an error, and that
+// fields it doesn't know are returned aside if nothing else is wrong.
+func load(data []byte) (cfg *config.Config, unknown []string, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			cfg, unknown, err = nil, nil, fmt.Errorf("crashes Alertmanager when it is loaded: %v", p)
+		}
+	}()
+	cfg, err = config.Load(string(data))
+	typeErr := new(yamlv2.TypeError)
+	if !errors.As(err, &typeErr) {
+		return cfg, nil, err
+	}
+	for _, msg := range typeErr.Errors {
+		if !strings.Contains(msg, " not found in type ") {
+			return nil, nil, err
+		}
+	}
+	cfg = &config.Config{}
+	if err := yamlv2.Unmarshal(data, cfg); err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case cfg.Route == nil:
+		return nil, nil, errors.New("no route provided in config")
+	case cfg.Route.Continue:
+		return nil, nil, errors.New("cannot have continue in root route")
+	}
+	return cfg, typeErr.Errors, nil
+}
+
+var quotedName = regexp.MustCompile(`"([^"]+)"`)
+
+// upstream adds the errors of Alertmanager's loader, in its words. It knows the line of what doesn't fit
+// its types; where it names something, that is where the name stands last.
+func (r *reader) upstream(root *yaml.Node, data []byte, err error) {
+	if typeErr := new(yamlv2.TypeError); errors.As(err, &typeErr) {
+		for _, msg := range typeErr.Errors {
+			r.problems.Add(linePosition(r.file, data, msg))
+		}
+		return
+	}
+	pos, msg := linePosition(r.file, data, err.Error())
+	if m := quotedName.FindStringSubmatch(msg); m != nil && pos.Line == 1 {
+		pos = position(r.file, lastScalar(root, m[1]))
+	}
+	r.problems.Add(pos, strings.TrimPrefix(msg, "yaml: "))
+}
+
+// lastScalar returns the last node below n that has this value; n if there is none.
+func lastScalar(n *yaml.Node, value string) *yaml.Node {
+	last := n
+	var walk func(*yaml.Node)
+	walk = func(child *yaml.Node) {
+		if child.Kind == yaml.ScalarNode && child.Value == value {
+			last = child
+		}
+		for _, grandchild := range child.Content {
+			walk(grandchild)
+		}
+	}
+	walk(n)
+	return last
+}
+
+func reservedNames(cfg *config.Config) []string {
+	var names []string
+	add := func(name string) {
+		if strings.HasPrefix(name, reservedPrefix) {
+			names = append(names, name)
+		}
+	}
+	for _, r := range cfg.Receivers {
+		add(r.Name)
+	}
+	for _, t := range cfg.TimeIntervals {
+		add(t.Name)
+	}
+	for _, t := range cfg.MuteTimeIntervals {
+		add(t.Name)
+	}
+	return names
+}
+
+// survivesWriting checks that the base means the same after it was written out again, which is the YAML
+// library's promise, but everybody's alerts depend on it.
+func (b *base) survivesWriting() error {
+	tree := b.wrap(nil)
+	data, err := encode(tree)
+	if err != nil {
+		return err
+	}
+	again := reader{file: MainFile}
+	doc := again.document(data)
+	if doc == nil {
+		return fmt.Errorf("doesn't survive being written out again: %w", again.problems)
+	}
+	if n := difference(tree, doc); n != nil {
+		return fmt.Errorf("the value in line %d doesn't survive being written out again, write it in another YAML style", n.Line)
+	}
+	return nil
+}
+
+// difference returns the first node of a that b has not.
+func difference(a, b *yaml.Node) *yaml.Node {
+	if a.Kind != b.Kind || a.ShortTag() != b.ShortTag() || a.Value != b.Value || len(a.Content) != len(b.Content) {
+		return a
+	}
+	for i := range a.Content {
+		if d := difference(a.Content[i], b.Content[i]); d != nil {
+			return d
+		}
+	}
+	return nil
+}
+
+// encode writes a tree as a file. Equal trees give equal bytes.
+func encode(doc *yaml.Node) (data []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("can't be written as YAML: %v", p)
+		}
+	}()
+	var buf bytes.Buffer
+	buf.WriteString(header)
+	enc := yaml.NewEncoder(&buf)
+	enc.SetIndent(2)
+	enc.CompactSeqIndent()
+	if err := enc.Encode(doc); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), enc.Close()
+}
+
+const header = `# Generated by stoker from the base configuration and the contacts. Do not edit:
+# the next change of either writes it again.
+
+`
+
+func noPosition(file, msg string) *scanner.Error {
+	return &scanner.Error{Pos: token.Position{Filename: file}, Msg: msg}
+}

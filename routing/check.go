@@ -1,0 +1,99 @@
+package routing
+
+import (
+	"context"
+	"errors"
+	"go/scanner"
+	"os"
+	"path/filepath"
+)
+
+// Check judges the contacts folder and its merge with a base, offline and without changing anything.
+// base is the source tree by path; nil checks a repository that holds only contacts. Secrets and
+// encrypted values are checked as far as the secrets folder and the key are at hand.
+//
+// Problems without a position are about a file or folder as a whole.
+func Check(ctx context.Context, opts Options, base map[string][]byte) (problems, warnings scanner.ErrorList) {
+	site, err := opts.site()
+	if err != nil {
+		return scanner.ErrorList{noPosition("", err.Error())}, nil
+	}
+	open := opts.withSecrets(site)
+	if _, err := os.Stat(site.SecretsDir); err == nil {
+		site.ReadSecret = open.ReadSecret
+	}
+	if _, err := os.Stat(opts.Contacts.AgeIdentityFile); err == nil {
+		site.Decrypt = open.Decrypt
+	}
+	var pathErr *os.PathError
+	files, err := readFolder(ctx, opts.Contacts.Dir, site)
+	switch {
+	case errors.As(err, &pathErr):
+		problems.Add(noPosition(opts.Contacts.Dir, "").Pos, pathErr.Err.Error())
+	case err != nil:
+		problems = append(problems, noPosition(opts.Contacts.Dir, err.Error()))
+	}
+	var candidates []candidate
+	closed := false
+	for _, f := range files {
+		problems = append(problems, f.problems...)
+		if f.contact != nil {
+			warnings = append(warnings, f.contact.Warnings...)
+			closed = closed || f.contact.closed
+			candidates = append(candidates, candidate{stem: f.stem, contact: f.contact})
+		}
+	}
+	if closed {
+		warnings = append(warnings, noPosition(opts.Contacts.Dir, "some secrets or encrypted values are not at hand here, they were checked in structure only"))
+	}
+	mainFile, data := filepath.Join(opts.BaseDir, MainFile), []byte(anyBase)
+	if base != nil {
+		data = base[MainFile]
+	}
+	b, baseProblems := readBase(mainFile, data)
+	problems = append(problems, baseProblems...)
+	if baseProblems.Len() == 0 {
+		warnings = append(warnings, b.warnings...)
+		if len(candidates) > 0 {
+			warnings = append(warnings, b.sharedInhibitions(mainFile, site)...)
+		}
+		m, err := b.merge(candidates, site)
+		if err != nil {
+			problems = append(problems, noPosition(mainFile, err.Error()))
+		} else {
+			for _, rejected := range m.rejected {
+				problems = append(problems, rejected...)
+			}
+		}
+	}
+	problems.Sort()
+	warnings.Sort()
+	return problems, warnings
+}
+
+// anyBase stands in for the base where there is none: it has all that contact methods rest on.
+const anyBase = `
+global:
+  smtp_smarthost: localhost:25
+  smtp_from: alertmanager@example.invalid
+  slack_api_url: https://example.invalid/
+  telegram_bot_token: any
+route: {receiver: base}
+receivers: [{name: base}]
+`
+
+// sharedInhibitions warns about inhibit rules by which an alert of one operator mutes another's.
+func (b *base) sharedInhibitions(file string, site Site) scanner.ErrorList {
+	r := reader{file: file}
+	rules := get(b.doc.Content[0], "inhibit_rules")
+	for i, rule := range b.config.InhibitRules {
+		shared := true
+		for _, label := range rule.Equal {
+			shared = shared && label != site.IdentityLabel
+		}
+		if shared && i < len(rules.Content) {
+			r.fail(rules.Content[i], "inhibit rule without %q in equal: an alert of one operator mutes those of others", site.IdentityLabel)
+		}
+	}
+	return r.problems
+}

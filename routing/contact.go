@@ -1,0 +1,340 @@
+package routing
+
+import (
+	"crypto/sha256"
+	"go/scanner"
+	"hash"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/alertmanager/dispatch"
+	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v3"
+)
+
+// The labels that routing knows, besides the identity label.
+const (
+	severityLabel  = "severity"
+	networkLabel   = "network"
+	componentLabel = "component"
+	audienceLabel  = "audience"
+
+	publicAudience = "public" // what subscribers may see
+)
+
+// The two kinds of contacts.
+const (
+	Operator   = "operator"   // is told about the alerts of its own nodes
+	Subscriber = "subscriber" // is told about what concerns the network, as far as it is public
+)
+
+// A Contact is one contact file that has no problems in itself. It does not print its addresses.
+type Contact struct {
+	// Stem is the name of the file without .yml; it names the contact in everything generated.
+	Stem string
+	// File is the file it was read from.
+	File string
+	// Kind is Operator or Subscriber.
+	Kind string
+	// Name is for people.
+	Name string
+	// Owners are the values of the identity label whose alerts an operator is told about.
+	Owners []string
+	// Networks limit an operator to these values of the network label; empty means all.
+	Networks []string
+	// Warnings are not wrong, but hardly meant.
+	Warnings scanner.ErrorList
+
+	location      string
+	methods       []contactMethod
+	rules         []rule
+	subscriptions []subscription
+	quietHours    []quietHours
+	tests         []declaredTest
+	leaves        []leaf
+	closed        bool // some values are not at hand
+	sum           [sha256.Size]byte
+}
+
+// A contactMethod is a way to reach the contact, under the name that the contact gave it.
+type contactMethod struct {
+	name string
+	key  *yaml.Node
+	method
+}
+
+// A contactReader reads one contact file.
+type contactReader struct {
+	reader
+	site    Site
+	contact *Contact
+	sum     hash.Hash
+}
+
+// hash makes text part of what the contact is compared by.
+func (c *contactReader) hash(text string) {
+	c.sum.Write([]byte(text))
+	c.sum.Write([]byte{0})
+}
+
+const maxContactFile = 64 << 10
+
+// ParseContact reads one contact file. A problem in it is a scanner.ErrorList with all of them.
+func ParseContact(file string, data []byte, site Site) (*Contact, error) {
+	c := contactReader{
+		reader:  reader{file: file},
+		site:    site,
+		contact: &Contact{Stem: stem(file), File: file},
+		sum:     sha256.New(),
+	}
+	if !wordPattern.MatchString(c.contact.Stem) || filepath.Ext(file) != ".yml" {
+		c.fail(&yaml.Node{}, "file name must match [a-z0-9-]+.yml")
+		return nil, c.problems.Err()
+	}
+	if len(data) > maxContactFile {
+		c.fail(&yaml.Node{}, "is larger than %d KiB", maxContactFile>>10)
+		return nil, c.problems.Err()
+	}
+	c.hash(string(data))
+	if doc := c.document(data); doc != nil {
+		c.read(doc.Content[0])
+	}
+	if c.problems.Len() > 0 {
+		c.problems.Sort()
+		return nil, c.problems
+	}
+	c.sum.Sum(c.contact.sum[:0])
+	return c.contact, nil
+}
+
+// stem returns the name of a contact file without folder and extension.
+func stem(file string) string {
+	base := path.Base(filepath.ToSlash(file))
+	return strings.TrimSuffix(base, path.Ext(base))
+}
+
+func (c *contactReader) read(root *yaml.Node) {
+	contact := c.contact
+	contact.location = "UTC"
+	at := c.object(root,
+		field{"kind", func(n *yaml.Node) { contact.Kind = c.oneOf(n, "kind", []string{Operator, Subscriber}) }},
+		field{"name", func(n *yaml.Node) { contact.Name = c.text(n) }},
+		field{"owner", func(n *yaml.Node) { contact.Owners = c.words(c.listOrOne(n), ownerPattern, ownerRule) }},
+		field{"networks", func(n *yaml.Node) { contact.Networks = c.words(c.list(n), wordPattern, "[a-z0-9-]+") }},
+		field{"location", c.readLocation},
+		field{"contact_methods", c.readMethods},
+		field{"notification_rules", c.readRules},
+		field{"subscriptions", c.readSubscriptions},
+		field{"quiet_hours", c.readQuietHours},
+		field{"exporters", func(n *yaml.Node) { c.fail(n, `field "exporters" is not supported yet`) }},
+		field{"tests", c.readTests},
+	)
+	if at["kind"] == nil {
+		if resolve(root).Kind == yaml.MappingNode {
+			c.fail(root, `field "kind" is missing, add kind: operator or kind: subscriber`)
+		}
+		return
+	}
+	required, foreign := []string{"name", "owner", "contact_methods", "notification_rules"}, []string{"subscriptions"}
+	if contact.Kind == Subscriber {
+		required = []string{"name", "contact_methods", "subscriptions"}
+		foreign = []string{"owner", "networks", "notification_rules", "quiet_hours"}
+	}
+	if contact.Kind != "" {
+		for _, name := range required {
+			if at[name] == nil {
+				c.fail(root, "field %q is missing, a contact of kind %s needs it", name, contact.Kind)
+			}
+		}
+		for _, name := range foreign {
+			if at[name] != nil {
+				c.fail(at[name], "field %q is not for a contact of kind %s", name, contact.Kind)
+			}
+		}
+	}
+	c.link()
+	if c.problems.Len() == 0 {
+		contact.leaves = c.plan()
+	}
+}
+
+// An owner stands inside a quoted matcher, so it holds nothing that needs an escape there.
+var ownerPattern = regexp.MustCompile(`^[^"\\{}]{1,128}$`)
+
+const ownerRule = `1 to 128 characters without quotes, backslashes and braces`
+
+// words reads a list of different words.
+func (c *contactReader) words(items []*yaml.Node, pattern *regexp.Regexp, rule string) []string {
+	var words []string
+	for _, n := range items {
+		w := c.word(n, pattern, rule)
+		if slices.Contains(words, w) {
+			c.fail(n, "%q is listed twice", w)
+		}
+		if w != "" {
+			words = append(words, w)
+		}
+	}
+	return words
+}
+
+// oneOf reads one of a few known words.
+func (c *contactReader) oneOf(n *yaml.Node, what string, known []string) string {
+	s := c.text(n)
+	if s != "" && !slices.Contains(known, s) {
+		c.fail(n, "%s %q not known%s", what, s, didYouMean(s, known))
+		return ""
+	}
+	return s
+}
+
+func (c *contactReader) readLocation(n *yaml.Node) {
+	name := c.text(n)
+	if name == "" {
+		return
+	}
+	if _, err := time.LoadLocation(name); err != nil || name == "Local" {
+		c.fail(n, "time zone %q not known, use a name such as Europe/Berlin", name)
+		return
+	}
+	c.contact.location = name
+}
+
+func (c *contactReader) readMethods(n *yaml.Node) {
+	for key, value := range c.entries(n) {
+		if !wordPattern.MatchString(key.Value) {
+			c.fail(key, "%q must match [a-z0-9-]+", key.Value)
+			continue
+		}
+		m := contactMethod{name: key.Value, key: key}
+		count := 0
+		c.within(key.Value, func() {
+			for kind, settings := range c.entries(value) {
+				count++
+				c.within(kind.Value, func() { m.method = c.method(kind, settings) })
+			}
+			if count > 1 {
+				c.wrong(value, "must be one method, give each a name of its own under contact_methods")
+			} else if m := resolve(value); count == 0 && m.Kind == yaml.MappingNode {
+				c.wrong(value, "must not be empty")
+			}
+		})
+		c.contact.methods = append(c.contact.methods, m)
+	}
+	if m := resolve(n); m.Kind == yaml.MappingNode && len(m.Content) == 0 {
+		c.wrong(n, "must not be empty")
+	}
+}
+
+// A declaredTest says which of the contact's methods an alert with these labels reaches, sooner or later.
+type declaredTest struct {
+	labels model.LabelSet
+	notify []reference
+	at     *yaml.Node
+}
+
+func (c *contactReader) readTests(n *yaml.Node) {
+	for _, item := range c.list(n) {
+		t := declaredTest{labels: model.LabelSet{}, at: item}
+		at := c.object(item,
+			field{"labels", func(n *yaml.Node) {
+				for key, value := range c.entries(n) {
+					if !model.LegacyValidation.IsValidLabelName(key.Value) {
+						c.fail(key, "%q is not a label name", key.Value)
+						continue
+					}
+					c.within(key.Value, func() {
+						t.labels[model.LabelName(key.Value)] = model.LabelValue(c.scalar(value))
+					})
+				}
+			}},
+			field{"notify", func(n *yaml.Node) {
+				t.at = n
+				if m := resolve(n); m.Kind == yaml.SequenceNode && len(m.Content) == 0 {
+					return // nobody is to be told
+				}
+				t.notify = c.references(n)
+			}})
+		for _, name := range []string{"labels", "notify"} {
+			if at[name] == nil {
+				c.fail(item, "field %q is missing", name)
+			}
+		}
+		c.contact.tests = append(c.contact.tests, t)
+	}
+}
+
+// checkTests holds what the contact declares against Alertmanager's own matching on the merged tree.
+// Labels that say whose alert it is are filled in where a test leaves them out.
+func (c *Contact) checkTests(tree *dispatch.Route, site Site) scanner.ErrorList {
+	if c == nil {
+		return nil // only a fragment
+	}
+	r := reader{file: c.File}
+	for _, t := range c.tests {
+		var want []string
+		for _, ref := range t.notify {
+			want = append(want, ref.name)
+		}
+		slices.Sort(want)
+		for _, alert := range c.alerts(t.labels, site) {
+			if got := c.told(tree, alert); !slices.Equal(got, want) {
+				r.fail(t.at, "test expects %s, but %s would be told about %s", orNobody(want), orNobody(got), alert)
+				break
+			}
+		}
+	}
+	return r.problems
+}
+
+// alerts returns labels completed by what makes an alert this contact's: once for each owner and network.
+func (c *Contact) alerts(labels model.LabelSet, site Site) []model.LabelSet {
+	alerts := []model.LabelSet{labels}
+	fill := func(name string, values []string) {
+		if _, given := labels[model.LabelName(name)]; given || len(values) == 0 {
+			return
+		}
+		var filled []model.LabelSet
+		for _, alert := range alerts {
+			for _, v := range values {
+				filled = append(filled, alert.Merge(model.LabelSet{model.LabelName(name): model.LabelValue(v)}))
+			}
+		}
+		alerts = filled
+	}
+	if c.Kind == Subscriber {
+		fill(audienceLabel, []string{publicAudience})
+	} else {
+		fill(site.IdentityLabel, c.Owners)
+		fill(networkLabel, c.Networks)
+	}
+	return alerts
+}
+
+// told returns the sorted names of the contact's methods that an alert reaches.
+func (c *Contact) told(tree *dispatch.Route, alert model.LabelSet) []string {
+	var names []string
+	for _, route := range tree.Match(alert) {
+		rest, ours := strings.CutPrefix(route.RouteOpts.Receiver, reservedPrefix+c.Stem+"/")
+		if !ours {
+			continue
+		}
+		name, _, _ := strings.Cut(rest, "/")
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func orNobody(names []string) string {
+	if len(names) == 0 {
+		return "nobody"
+	}
+	return strings.Join(names, ", ")
+}

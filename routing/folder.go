@@ -1,0 +1,163 @@
+package routing
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"go/scanner"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// A contactFile is one file of the contacts folder: a contact, or the problems that keep it from being one.
+type contactFile struct {
+	name     string // below the folder
+	path     string // as problems show it
+	stem     string
+	source   []byte
+	contact  *Contact
+	problems scanner.ErrorList
+}
+
+// readFolder reads all contact files below dir. It fails as a whole if the folder can't be read or holds
+// none: then nothing is known about who is to be told.
+//
+// Hidden files and folders are left out. Links are followed as long as they stay inside, so a link in a
+// pull request can't show stoker a file of another place. A folder that a ConfigMap is mounted to is read
+// through its ..data link, once, so that all files are of one version.
+func readFolder(ctx context.Context, dir string, site Site) ([]contactFile, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	if data, err := root.OpenRoot("..data"); err == nil {
+		defer data.Close()
+		root = data
+	}
+	var files []contactFile
+	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case name != "." && strings.HasPrefix(d.Name(), "."):
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		case d.IsDir():
+			return nil
+		}
+		if f, ok := readContactFile(root, dir, name, d, site); ok {
+			files = append(files, f)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("%s: holds no contact file, <stem>.yml", dir)
+	}
+	rejectDoubles(files)
+	slices.SortFunc(files, func(a, b contactFile) int { return cmp.Compare(a.name, b.name) })
+	return files, nil
+}
+
+func readContactFile(root *os.Root, dir, name string, d fs.DirEntry, site Site) (contactFile, bool) {
+	f := contactFile{name: name, path: filepath.Join(dir, filepath.FromSlash(name)), stem: stem(name)}
+	reject := func(format string, args ...any) (contactFile, bool) {
+		f.problems = scanner.ErrorList{noPosition(f.path, fmt.Sprintf(format, args...))}
+		return f, true
+	}
+	info, err := root.Stat(name)
+	switch ext := path.Ext(name); {
+	case err == nil && info.IsDir():
+		return reject("is a link to a folder, which is not followed")
+	case ext == ".yaml":
+		return reject("contact files end in .yml, rename it to %s.yml", f.stem)
+	case ext != ".yml":
+		return f, false
+	case err != nil:
+		return reject("%v", err)
+	case !info.Mode().IsRegular():
+		return reject("is not a regular file")
+	}
+	if f.source, err = readAtMost(root, name, maxContactFile); err != nil {
+		return reject("%v", err)
+	}
+	f.contact, err = ParseContact(f.path, f.source, site)
+	errors.As(err, &f.problems)
+	return f, true
+}
+
+// readAtMost reads a file, and one byte more than limit if it is larger.
+func readAtMost(root *os.Root, name string, limit int64) ([]byte, error) {
+	file, err := root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, limit+1))
+}
+
+// rejectDoubles rejects all files that share their stem, which has to be one contact's alone.
+func rejectDoubles(files []contactFile) {
+	first := map[string]int{}
+	for i := range files {
+		j, double := first[files[i].stem]
+		if !double {
+			first[files[i].stem] = i
+			continue
+		}
+		for _, f := range []struct{ one, other *contactFile }{{&files[i], &files[j]}, {&files[j], &files[i]}} {
+			f.one.contact = nil
+			f.one.problems = append(f.one.problems, noPosition(f.one.path, "has the same name as "+f.other.path+", rename one of them"))
+		}
+	}
+}
+
+// withSecrets returns s with access to the secrets and the age key that o names. The key is read when it
+// is first needed.
+func (o *Options) withSecrets(s Site) Site {
+	s.ReadSecret = func(file string) (string, error) {
+		if s.SecretsDir == "" {
+			return "", errors.New("contacts.secrets_dir is not set")
+		}
+		root, err := os.OpenRoot(s.SecretsDir)
+		if err != nil {
+			return "", err
+		}
+		defer root.Close()
+		b, err := readAtMost(root, file, maxSecret)
+		return string(b), err
+	}
+	open := sync.OnceValues(func() (func(string) (string, error), error) {
+		if o.Contacts.AgeIdentityFile == "" {
+			return nil, errors.New("contacts.age_identity_file is not set")
+		}
+		f, err := os.Open(o.Contacts.AgeIdentityFile)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return decrypter(f)
+	})
+	s.Decrypt = func(armored string) (string, error) {
+		decrypt, err := open()
+		if err != nil {
+			return "", err
+		}
+		return decrypt(armored)
+	}
+	return s
+}

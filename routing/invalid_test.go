@@ -1,0 +1,317 @@
+package routing
+
+import (
+	"errors"
+	"go/scanner"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The problems of every testdata/invalid-*.yml, all of them, as line:column: message.
+func invalidContacts() map[string][]string {
+	return map[string][]string{
+		"age": {
+			"5:31: age is not an armored age file",
+			"9:14: age is not an armored age file",
+		},
+		"duplicate-key": {
+			`8:1: field "name" is already set in line 2`,
+		},
+		"email": {
+			"5:24: to must be one email address such as noc@acme.example, without a name",
+			"6:24: to must be one email address such as noc@acme.example, without a name",
+			"7:24: to must be one email address such as noc@acme.example, without a name",
+			"8:24: to must not contain {{, Alertmanager would run it as a template",
+			"9:24: to must not contain control or invisible characters",
+		},
+		"empty": {
+			"1:1: is empty",
+		},
+		"empty-values": {
+			"2:6: name must not be empty",
+			"3:8: owner must not be empty",
+			"4:11: networks must not be empty",
+			"5:18: contact_methods must not be empty",
+			"6:21: notification_rules must not be empty",
+		},
+		"exporters": {
+			`9:1: field "exporters" is not supported yet`,
+		},
+		"foreign-fields": {
+			`7:1: field "owner" is not for a contact of kind subscriber`,
+			`8:1: field "networks" is not for a contact of kind subscriber`,
+			`9:1: field "notification_rules" is not for a contact of kind subscriber`,
+			`11:1: field "quiet_hours" is not for a contact of kind subscriber`,
+		},
+		"foreign-subscriptions": {
+			`8:1: field "subscriptions" is not for a contact of kind operator`,
+		},
+		"kind": {
+			`1:7: kind "operater" not known, did you mean "operator"?`,
+		},
+		"list": {
+			"1:1: must be a mapping, is a list",
+		},
+		"literals": {
+			"5:27: url is the placeholder that servers print for a secret, give the real value",
+			"6:24: url looks encrypted, give an encrypted value as {age: …}",
+			"7:29: chat_id looks encrypted, give an encrypted value as {age: …}",
+			"8:21: to is a private key, make a new one and never commit it",
+			"9:21: to looks encrypted, give an encrypted value as {age: …}",
+		},
+		"location": {
+			`8:11: time zone "Europe/Berln" not known, use a name such as Europe/Berlin`,
+		},
+		"location-local": {
+			`8:11: time zone "Local" not known, use a name such as Europe/Berlin`,
+		},
+		"merge-key": {
+			`1:1: field "name" is missing, a contact of kind operator needs it`,
+			"2:1: merge keys are not supported, repeat the fields",
+		},
+		"method-count": {
+			"5:9: mail must be one method, give each a name of its own under contact_methods",
+			"6:9: none must not be empty",
+		},
+		"method-later": {
+			`6:8: method "phone" is not supported yet`,
+			`7:8: method "discord" is not supported yet`,
+			`8:8: method "pagerduty" is not supported yet`,
+			`9:8: method "pushover" is not supported yet`,
+			`10:8: method "msteams" is not supported yet`,
+			`11:8: method "mattermost" is not supported yet`,
+		},
+		"method-missing-fields": {
+			`5:18: field "to" is missing`,
+			`6:20: field "url" is missing`,
+			`7:18: field "api_url" is missing`,
+			`8:21: field "chat_id" is missing`,
+		},
+		"method-name": {
+			`6:3: "My Mail" must match [a-z0-9-]+`,
+		},
+		"method-unknown": {
+			`5:11: method "emial" not known, did you mean "email"?`,
+			`6:8: method "carrier-pigeon" not known, known: email, webhook, slack, telegram`,
+		},
+		"missing-fields-operator": {
+			`1:1: field "contact_methods" is missing, a contact of kind operator needs it`,
+			`1:1: field "name" is missing, a contact of kind operator needs it`,
+			`1:1: field "notification_rules" is missing, a contact of kind operator needs it`,
+			`1:1: field "owner" is missing, a contact of kind operator needs it`,
+		},
+		"missing-fields-subscriber": {
+			`1:1: field "contact_methods" is missing, a contact of kind subscriber needs it`,
+			`1:1: field "name" is missing, a contact of kind subscriber needs it`,
+			`1:1: field "subscriptions" is missing, a contact of kind subscriber needs it`,
+		},
+		"missing-kind": {
+			`1:1: field "kind" is missing, add kind: operator or kind: subscriber`,
+		},
+		"name": {
+			"2:7: name must not contain {{, Alertmanager would run it as a template",
+		},
+		"networks": {
+			`8:12: "Mainnet" must match [a-z0-9-]+`,
+			`8:30: "mainnet" is listed twice`,
+		},
+		"owner": {
+			`3:14: "a\"b" must match 1 to 128 characters without quotes, backslashes and braces`,
+			`3:22: "hx1" is listed twice`,
+			"3:27: owner must not begin or end with a space",
+			"3:35: owner must be a string, put it in quotes",
+		},
+		"quiet-hours": {
+			`9:10: field "times" is missing, such as "22:00-07:00"`,
+			`10:15: "22-7" must be two times of day such as "22:00-07:00"`,
+			"11:15: 25:00 is not a time of day",
+			"12:15: 07:60 is not a time of day",
+			`13:15: "07:00-07:00" begins where it ends, a whole day is "00:00-24:00"`,
+			`14:15: "24:00-07:00" begins at the end of the day, write 00:00`,
+			`15:15: "00:00-00:00" begins where it ends, a whole day is "00:00-24:00"`,
+			"16:15: times must not be empty",
+			`17:41: weekday "mondy" not known, did you mean "monday"?`,
+			`17:48: weekday "sunda" not known, did you mean "sunday"?`,
+			`17:64: weekday "1" not known, known: sunday, monday, tuesday, wednesday, thursday, friday, saturday`,
+			`17:64: weekday "5" not known, known: sunday, monday, tuesday, wednesday, thursday, friday, saturday`,
+			`18:39: severity "critcal" not known, did you mean "critical"?`,
+			`19:3: "J" must match [a-z0-9-]+`,
+			`20:30: field "location" not known, known: times, weekdays, bypass`,
+		},
+		"quiet-hours-conflict": {
+			`8:57: "mail" already has other quiet hours for the same severity, "night" in line 7`,
+		},
+		"rules": {
+			`7:14: contact method "mial" not known, did you mean "mail"?`,
+			`7:26: "mail" is listed twice`,
+			`8:3: field "notify" is missing, name who of contact_methods is told`,
+			`9:35: severity "critcal" not known, did you mean "critical"?`,
+			`10:28: "soon" must be a duration such as 15m, at most 1w`,
+			`11:28: "0s" must be a duration such as 15m, at most 1w`,
+			`12:28: "8d" must be a duration such as 15m, at most 1w`,
+			`13:34: quiet hours "nigth" not known, did you mean "night"?`,
+			`14:21: field "continue" not known, known: notify, min_severity, after, quiet_hours`,
+			`14:37: field "matchers" not known, known: notify, min_severity, after, quiet_hours`,
+		},
+		"second-document": {
+			"8:1: second document, one file holds one document",
+		},
+		"secret": {
+			`5:37: "../other.hook" must match [a-z0-9_-]+`,
+			`6:34: "other.hook" must match [a-z0-9_-]+`,
+			`7:34: "/etc/passwd" must match [a-z0-9_-]+`,
+			`8:34: secret "absent" can't be read: open invalid-secret.absent: file does not exist`,
+			`9:34: secret "empty" is empty: /run/secrets/stoker/invalid-secret.empty`,
+			"10:24: url must not be a private or local address, Alertmanager would post into its own network",
+			"11:24: url must be a string, {secret: name} or {age: …}",
+			"11:45: age is not an armored age file",
+			"12:24: url must be a string, {secret: name} or {age: …}",
+			`13:26: field "file" not known, known: secret, age`,
+			"14:24: url must be a string, is a list",
+			"15:53: channel must be a string, is a mapping",
+		},
+		"subscriptions": {
+			`9:14: contact method "mial" not known, did you mean "mail"?`,
+			"9:36: send_resolved must be true or false",
+			`9:43: field "quiet_hours" not known, known: components, networks, min_severity, notify, send_resolved`,
+			"10:17: components must be a list, is a single value",
+			"10:34: networks must not be empty",
+			`10:52: severity "high" not known, known: info, warning, critical`,
+		},
+		"subscriptions-overlap": {
+			`7:42: "mail" would be told twice, the subscription in line 6 covers some of the same alerts`,
+			`8:54: "mail" has another send_resolved in line 6, use two contact methods`,
+			`9:33: "mail" has another send_resolved in line 8, use two contact methods`,
+		},
+		"syntax": {
+			"2:1: did not find expected ',' or ']'",
+		},
+		"telegram": {
+			`5:32: chat_id must be the number of a chat such as "-1001234567890"`,
+			`6:32: chat_id must be the number of a chat such as "-1001234567890"`,
+			"7:32: chat_id must be a string, put it in quotes",
+			`8:32: chat_id must be the number of a chat such as "-1001234567890"`,
+			"9:47: bot_token must be a bot token, digits:letters",
+		},
+		"tests": {
+			`9:47: contact method "mial" not known, did you mean "mail"?`,
+			`10:3: field "notify" is missing`,
+			`10:15: "a b" is not a label name`,
+			"10:36: alertname must not be empty",
+			`11:3: field "labels" is missing`,
+			"11:13: notify must be a list, is a single value",
+		},
+		"unknown-fields": {
+			`5:18: field "to" is missing`,
+			`5:20: field "adress" not known, known: to`,
+			`7:21: field "min_severty" not known, did you mean "min_severity"?`,
+			`7:44: field "color" not known, known: notify, min_severity, after, quiet_hours`,
+			`8:1: field "locaton" not known, did you mean "location"?`,
+		},
+		"url": {
+			"5:27: url must begin with https://",
+			"6:24: url must not be a private or local address, Alertmanager would post into its own network",
+			"7:24: url must not be a private or local address, Alertmanager would post into its own network",
+			"8:24: url must not be a private or local address, Alertmanager would post into its own network",
+			"9:24: url must not be a private or local address, Alertmanager would post into its own network",
+			"10:24: url must not be a private or local address, Alertmanager would post into its own network",
+			"11:24: url must not be a private or local address, Alertmanager would post into its own network",
+			"12:24: url must not be a private or local address, Alertmanager would post into its own network",
+			"13:24: url must not write an IP address in an unusual way",
+			"14:24: url must not write an IP address in an unusual way",
+			"15:24: url must not write an IP address in an unusual way",
+			"16:24: url must name its host in plain ASCII letters, digits, dots and dashes",
+			"17:24: url must not be a private or local address, Alertmanager would post into its own network",
+			"18:24: url must not be a private or local address, Alertmanager would post into its own network",
+			"19:24: url must not be a private or local address, Alertmanager would post into its own network",
+			"20:24: url must be a URL such as https://hooks.acme.example/alerts",
+			"21:24: url must be a URL such as https://hooks.acme.example/alerts",
+			"22:24: url must be a URL such as https://hooks.acme.example/alerts",
+			"23:24: url must not contain {{, Alertmanager would run it as a template",
+			"24:26: api_url must not be a private or local address, Alertmanager would post into its own network",
+			"25:26: api_url must not write an IP address in an unusual way",
+		},
+		"wrong-types": {
+			"1:7: kind must be a string, is a list",
+			"2:7: name must be a string, put it in quotes",
+			"3:8: owner must be a list, is a mapping",
+			"4:11: networks must be a list, is a single value",
+			"5:18: contact_methods must be a mapping, is a list",
+			"6:21: notification_rules must be a list, is a mapping",
+		},
+		"x-keys": {
+			`10:46: field "y-why" not known, known: labels, notify`,
+		},
+	}
+}
+
+func TestParseContactInvalid(t *testing.T) {
+	files, err := filepath.Glob("testdata/invalid-*.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if table := invalidContacts(); len(files) != len(table) {
+		t.Errorf("%d files in testdata, %d in the table", len(files), len(table))
+	}
+	for name, want := range invalidContacts() {
+		t.Run(name, func(t *testing.T) {
+			file := "testdata/invalid-" + name + ".yml"
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			contact, err := ParseContact(file, data, testSite())
+			if contact != nil {
+				t.Error("a contact, although it has problems")
+			}
+			if diff := cmp.Diff(want, problemLines(t, file, err)); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// problemLines returns the problems of a file without its name, which they all have to carry; with names
+// if file is empty.
+func problemLines(t *testing.T, file string, err error) []string {
+	t.Helper()
+	var problems scanner.ErrorList
+	if err != nil && !errors.As(err, &problems) {
+		t.Fatalf("not a list of problems: %v", err)
+	}
+	var lines []string
+	for _, p := range problems {
+		line, ok := strings.CutPrefix(p.Error(), file+":")
+		if !ok && file != "" {
+			t.Errorf("problem doesn't begin with its file: %v", p)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func TestParseContactFileName(t *testing.T) {
+	const source = "kind: operator\n"
+	for file, want := range map[string]string{
+		"contacts/Acme.yml":      "contacts/Acme.yml: file name must match [a-z0-9-]+.yml",
+		"contacts/acme.eu.yml":   "contacts/acme.eu.yml: file name must match [a-z0-9-]+.yml",
+		"contacts/acme_eu.yml":   "contacts/acme_eu.yml: file name must match [a-z0-9-]+.yml",
+		"contacts/acme.yaml":     "contacts/acme.yaml: file name must match [a-z0-9-]+.yml",
+		"contacts/.yml":          "contacts/.yml: file name must match [a-z0-9-]+.yml",
+		"contacts/acme\n.yml":    "contacts/acme\n.yml: file name must match [a-z0-9-]+.yml",
+		"contacts/acmé.yml":      "contacts/acmé.yml: file name must match [a-z0-9-]+.yml",
+		"contacts/a/b/acme/.yml": "contacts/a/b/acme/.yml: file name must match [a-z0-9-]+.yml",
+	} {
+		if _, err := ParseContact(file, []byte(source), testSite()); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	big := []byte(strings.Repeat("# padding\n", maxContactFile/10+1))
+	if _, err := ParseContact("acme.yml", big, testSite()); err == nil || err.Error() != "acme.yml: is larger than 64 KiB" {
+		t.Errorf("large file: %v", err)
+	}
+}

@@ -1,0 +1,105 @@
+package routing
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// contactsFolder holds, in a release, the sources of the contacts that are in it, as they were accepted.
+const contactsFolder = ".stoker/contacts"
+
+// A lastGood is what the live release knows about contacts.
+type lastGood struct {
+	sources map[string][]byte // by stem
+	main    *yaml.Node
+}
+
+// readLastGood reads the live release, which may not exist yet. One that can't be read is an error: as
+// long as it isn't known who was told, nobody may be left out.
+func readLastGood(live fs.FS) (*lastGood, error) {
+	last := &lastGood{sources: map[string][]byte{}}
+	if live == nil {
+		return last, nil
+	}
+	entries, err := fs.ReadDir(live, contactsFolder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("live release: %w", err)
+	}
+	for _, e := range entries {
+		if path.Ext(e.Name()) != ".yml" {
+			continue
+		}
+		source, err := fs.ReadFile(live, contactsFolder+"/"+e.Name())
+		if err != nil {
+			return nil, fmt.Errorf("live release: %w", err)
+		}
+		last.sources[stem(e.Name())] = source
+	}
+	data, err := fs.ReadFile(live, MainFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("live release: %w", err)
+	}
+	r := reader{file: MainFile}
+	last.main = r.document(data)
+	return last, nil
+}
+
+// stems returns the contacts of the live release in order.
+func (l *lastGood) stems() []string {
+	var stems []string
+	for s := range l.sources {
+		stems = append(stems, s)
+	}
+	slices.Sort(stems)
+	return stems
+}
+
+// candidate returns the last good version of a contact. If its rules still hold, but a secret or the key
+// is gone, what the live release says about it stands in for it: a key that is mounted a minute late must
+// not leave anybody untold.
+func (l *lastGood) candidate(stem string, site Site) (candidate, bool) {
+	source, ok := l.sources[stem]
+	if !ok {
+		return candidate{}, false
+	}
+	file := contactsFolder + "/" + stem + ".yml"
+	contact, err := ParseContact(file, source, site)
+	if err == nil {
+		contact.tests = nil // it was accepted with them; they are not a reason to leave it untold
+		return candidate{stem: stem, source: source, contact: contact}, true
+	}
+	site.ReadSecret, site.Decrypt = nil, nil
+	if _, err := ParseContact(file, source, site); err != nil || l.main == nil {
+		return candidate{}, false
+	}
+	f := l.fragment(stem)
+	return candidate{stem: stem, source: source, fragment: f}, len(f.leaves) > 0
+}
+
+// fragment cuts what a contact added out of the live configuration.
+func (l *lastGood) fragment(stem string) *fragment {
+	prefix := reservedPrefix + stem + "/"
+	own := func(items *yaml.Node, key string) []*yaml.Node {
+		var found []*yaml.Node
+		for _, item := range items.Content {
+			if strings.HasPrefix(get(item, key).Value, prefix) {
+				found = append(found, item)
+			}
+		}
+		return found
+	}
+	root := l.main.Content[0]
+	return &fragment{
+		stem:      stem,
+		file:      contactsFolder + "/" + stem + ".yml",
+		leaves:    own(get(get(root, "route"), "routes"), "receiver"),
+		receivers: own(get(root, "receivers"), "name"),
+		intervals: own(get(root, "time_intervals"), "name"),
+	}
+}

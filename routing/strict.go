@@ -1,0 +1,329 @@
+package routing
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"go/scanner"
+	"go/token"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// A reader takes a YAML file apart and collects every problem at its position, so that whoever wrote the
+// file sees all of them at once. Its methods return what could be read; the zero value where nothing could.
+type reader struct {
+	file     string
+	problems scanner.ErrorList
+	subject  string // the key whose value is being read
+}
+
+// fail adds a problem at n, once.
+func (r *reader) fail(n *yaml.Node, format string, args ...any) {
+	problem := scanner.Error{Pos: position(r.file, n), Msg: fmt.Sprintf(format, args...)}
+	if !slices.ContainsFunc(r.problems, func(p *scanner.Error) bool { return *p == problem }) {
+		r.problems = append(r.problems, &problem)
+	}
+}
+
+// wrong adds a problem of the value being read, in words that follow its key.
+func (r *reader) wrong(n *yaml.Node, format string, args ...any) {
+	if r.subject != "" {
+		format = strings.ReplaceAll(r.subject, "%", "%%") + " " + format
+	}
+	r.fail(n, format, args...)
+}
+
+func position(file string, n *yaml.Node) token.Position {
+	return token.Position{Filename: file, Line: n.Line, Column: n.Column}
+}
+
+// The YAML library counts the lines of these errors from 0.
+var yamlErrorFrom0 = regexp.MustCompile(`^did not find expected (node content|key|',' or|'-' indicator|<document start>)`)
+
+var yamlUnknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced`)
+
+var yamlErrorLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): `)
+
+// document returns the one document of a YAML file, nil if there is none.
+func (r *reader) document(data []byte) *yaml.Node {
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	var doc, second yaml.Node
+	switch err := decode(dec, &doc); {
+	case errors.Is(err, io.EOF), err == nil && (len(doc.Content) == 0 || isNull(doc.Content[0])):
+		r.problems.Add(token.Position{Filename: r.file, Line: 1, Column: 1}, "is empty")
+		return nil
+	case err != nil:
+		r.syntax(data, err)
+		return nil
+	}
+	switch err := decode(dec, &second); {
+	case errors.Is(err, io.EOF):
+	case err != nil:
+		r.syntax(data, err)
+		return nil
+	default:
+		r.fail(&second, "second document, one file holds one document")
+	}
+	return &doc
+}
+
+// decode is dec.Decode, except that a fault of the YAML library is an error of the file.
+func decode(dec *yaml.Decoder, n *yaml.Node) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("can't be read as YAML: %v", p)
+		}
+	}()
+	return dec.Decode(n)
+}
+
+// syntax places an error of the YAML library, which knows the line at best, at the first character there.
+func (r *reader) syntax(data []byte, err error) {
+	text := err.Error()
+	if m := yamlErrorLine.FindStringSubmatch(text); m != nil && yamlErrorFrom0.MatchString(text[len(m[0]):]) {
+		line, _ := strconv.Atoi(m[1])
+		text = fmt.Sprintf("line %d: %s", line+1, text[len(m[0]):])
+	}
+	text = strings.TrimPrefix(text, "yaml: ")
+	if m := yamlUnknownAnchor.FindStringSubmatch(text); m != nil {
+		before, _, _ := bytes.Cut(data, []byte("*"+m[1]))
+		text = fmt.Sprintf("line %d: %s", 1+bytes.Count(before, []byte("\n")), text)
+	}
+	r.problems.Add(linePosition(r.file, data, text))
+}
+
+// linePosition splits "line 3: what is wrong" into the position of that line's first character and the rest.
+func linePosition(file string, data []byte, msg string) (token.Position, string) {
+	pos := token.Position{Filename: file, Line: 1, Column: 1}
+	if m := yamlErrorLine.FindStringSubmatch(msg); m != nil {
+		pos.Line, _ = strconv.Atoi(m[1])
+		msg = msg[len(m[0]):]
+	}
+	lines := bytes.SplitAfter(data, []byte("\n"))
+	if pos.Line >= 1 && pos.Line <= len(lines) {
+		line := lines[pos.Line-1]
+		pos.Column = 1 + len(line) - len(bytes.TrimLeft(line, " \t-"))
+	}
+	return pos, msg
+}
+
+// A field is one key that an object may have.
+type field struct {
+	name string
+	read func(*yaml.Node)
+}
+
+// object reads a mapping with fixed keys and returns where each of them stands. Keys that begin with x-
+// belong to the author.
+func (r *reader) object(n *yaml.Node, fields ...field) map[string]*yaml.Node {
+	at := map[string]*yaml.Node{}
+	for key, value := range r.entries(n) {
+		if strings.HasPrefix(key.Value, "x-") {
+			continue
+		}
+		i := 0
+		for i < len(fields) && fields[i].name != key.Value {
+			i++
+		}
+		if i == len(fields) {
+			names := make([]string, len(fields))
+			for i, f := range fields {
+				names[i] = f.name
+			}
+			r.fail(key, "field %q not known%s", key.Value, didYouMean(key.Value, names))
+			continue
+		}
+		at[key.Value] = key
+		r.within(key.Value, func() { fields[i].read(value) })
+	}
+	return at
+}
+
+// within reads the value of a key.
+func (r *reader) within(key string, read func()) {
+	before := r.subject
+	r.subject = key
+	read()
+	r.subject = before
+}
+
+// entries iterates over the keys and values of a mapping, each key once.
+func (r *reader) entries(n *yaml.Node) func(yield func(key, value *yaml.Node) bool) {
+	return func(yield func(key, value *yaml.Node) bool) {
+		if n = resolve(n); n.Kind != yaml.MappingNode {
+			r.wrong(n, "must be a mapping, is %s", kindName(n))
+			return
+		}
+		seen := map[string]int{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := resolve(n.Content[i])
+			switch line, twice := seen[key.Value]; {
+			case key.Kind != yaml.ScalarNode:
+				r.fail(key, "a key must be a single value, is %s", kindName(key))
+				continue
+			case key.ShortTag() == "!!merge":
+				r.fail(key, "merge keys are not supported, repeat the fields")
+				continue
+			case twice:
+				r.fail(key, "field %q is already set in line %d", key.Value, line)
+				continue
+			}
+			seen[key.Value] = key.Line
+			if !yield(key, n.Content[i+1]) {
+				return
+			}
+		}
+	}
+}
+
+// list returns the items of a list; an empty list is a problem.
+func (r *reader) list(n *yaml.Node) []*yaml.Node {
+	switch n = resolve(n); {
+	case n.Kind != yaml.SequenceNode:
+		r.wrong(n, "must be a list, is %s", kindName(n))
+	case len(n.Content) == 0:
+		r.wrong(n, "must not be empty")
+	default:
+		return n.Content
+	}
+	return nil
+}
+
+// listOrOne is list for what may also be given as a single value.
+func (r *reader) listOrOne(n *yaml.Node) []*yaml.Node {
+	if n = resolve(n); n.Kind == yaml.ScalarNode && !isNull(n) {
+		return []*yaml.Node{n}
+	}
+	return r.list(n)
+}
+
+// scalar returns a string as it stands.
+func (r *reader) scalar(n *yaml.Node) string {
+	switch n = resolve(n); {
+	case isNull(n):
+		r.wrong(n, "must not be empty")
+	case n.Kind != yaml.ScalarNode:
+		r.wrong(n, "must be a string, is %s", kindName(n))
+	case n.ShortTag() != "!!str":
+		r.wrong(n, "must be a string, put it in quotes")
+	case n.Value == "":
+		r.wrong(n, "must not be empty")
+	default:
+		return n.Value
+	}
+	return ""
+}
+
+// text returns a string that may appear in a configuration file.
+func (r *reader) text(n *yaml.Node) string {
+	s := r.scalar(n)
+	if problem := textProblem(s); problem != "" {
+		r.wrong(n, "%s", problem)
+		return ""
+	}
+	return s
+}
+
+// textProblem says what keeps s out of a configuration file. It never quotes s, which may be a secret.
+func textProblem(s string) string {
+	switch {
+	case strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) }):
+		return "must not contain control or invisible characters"
+	case strings.TrimSpace(s) != s:
+		return "must not begin or end with a space"
+	case strings.Contains(s, "{{"):
+		return "must not contain {{, Alertmanager would run it as a template"
+	}
+	return ""
+}
+
+// word returns a string that matches pattern, which the problem spells out as rule.
+func (r *reader) word(n *yaml.Node, pattern *regexp.Regexp, rule string) string {
+	s := r.text(n)
+	if s != "" && !pattern.MatchString(s) {
+		r.fail(n, "%q must match %s", s, rule)
+		return ""
+	}
+	return s
+}
+
+// flag returns a boolean.
+func (r *reader) flag(n *yaml.Node) bool {
+	n = resolve(n)
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" {
+		r.wrong(n, "must be true or false")
+		return false
+	}
+	return strings.EqualFold(n.Value, "true")
+}
+
+func resolve(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n
+}
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
+
+func kindName(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "a mapping"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case isNull(n):
+		return "empty"
+	default:
+		return "a single value"
+	}
+}
+
+// didYouMean suggests the known word that is nearest to a misspelled one, or lists what is known.
+func didYouMean(word string, known []string) string {
+	best, distance := "", 1+max(2, len(word)/3)
+	if len(word) < 4 {
+		distance = 2
+	}
+	for _, k := range known {
+		if d := editDistance(word, k); d < distance {
+			best, distance = k, d
+		}
+	}
+	switch {
+	case best != "":
+		return fmt.Sprintf(", did you mean %q?", best)
+	case len(known) == 0:
+		return ""
+	default:
+		return ", known: " + strings.Join(known, ", ")
+	}
+}
+
+// editDistance counts the single letters to add, drop or change to get from a to b.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
