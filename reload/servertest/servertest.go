@@ -34,7 +34,8 @@ type TB interface {
 type Option func(*options)
 
 type options struct {
-	binary     string
+	binary     string // its path, or its name in the .servers folder
+	command    []string
 	configFile string
 	webConfig  string
 	client     *http.Client
@@ -101,6 +102,13 @@ func Alertmanager(t TB, opts ...Option) *Server {
 	}, "route: { receiver: nobody }\nreceivers: [{ name: nobody }]\n", opts)
 }
 
+// Stoker starts "stoker run" from a program file, for tests from outside, and waits until it is ready. It
+// needs a [ConfigFile].
+func Stoker(t TB, program string, opts ...Option) *Server {
+	t.Helper()
+	return start(t, options{binary: absolute(t, program), command: []string{"run"}}, "", opts)
+}
+
 func start(t TB, o options, minimal string, opts []Option) *Server {
 	t.Helper()
 	defaults := o.flags
@@ -117,6 +125,9 @@ func start(t TB, o options, minimal string, opts []Option) *Server {
 			t.Fatalf("%v", err)
 		}
 	}
+	if !filepath.IsAbs(o.binary) {
+		o.binary = binary(t, o.binary)
+	}
 	defaults = append(defaults, "--web.listen-address=127.0.0.1:0", "--config.file="+absolute(t, o.configFile))
 	if o.webConfig != "" {
 		defaults = append(defaults, "--web.config.file="+absolute(t, o.webConfig))
@@ -126,9 +137,9 @@ func start(t TB, o options, minimal string, opts []Option) *Server {
 	}
 	s := &Server{
 		t:      t,
-		binary: binary(t, o.binary),
+		binary: o.binary,
 		dir:    o.dir,
-		flags:  override(defaults, o.flags),
+		flags:  append(o.command, override(defaults, o.flags)...),
 		client: o.client,
 		noWait: o.noWait,
 	}
@@ -175,13 +186,18 @@ func (s *Server) Get(path string) ([]byte, error) {
 // WaitReady waits until the server says on /-/ready that it is.
 func (s *Server) WaitReady() {
 	s.t.Helper()
-	Eventually(s.t, readyTimeout, func() error {
-		if err := s.listening(); err != nil {
-			return err
-		}
-		_, err := s.Get("/-/ready")
+	Eventually(s.t, readyTimeout, s.Ready)
+}
+
+// Ready is nil if the server says on /-/ready that it is, and tells what it says otherwise. It fails the
+// test if the process has ended.
+func (s *Server) Ready() error {
+	s.t.Helper()
+	if err := s.listening(); err != nil {
 		return err
-	})
+	}
+	_, err := s.Get("/-/ready")
+	return err
 }
 
 // listening is nil once the current process listens.
