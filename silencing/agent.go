@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
 	"sync"
 	"time"
 
@@ -21,6 +22,10 @@ const (
 
 	// turn is how long each peer of a cluster leaves to those before it.
 	turn = 30 * time.Second
+
+	// settle is how long a new text of the file must have stood still. Half a
+	// file can be a good one, without the rules that are still to be written.
+	settle = 2 * time.Second
 )
 
 // Options are what an Agent needs besides its configuration.
@@ -87,7 +92,7 @@ func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 	a.pass.Lock()
 	defer a.pass.Unlock()
 
-	fileErr := a.load()
+	fileErr := a.load(ctx)
 	a.publish(func(s *Status) { s.FileError = fileErr })
 	if a.data == nil {
 		return false, fileErr
@@ -107,14 +112,14 @@ func (a *Agent) Next(now time.Time) time.Time {
 	return now.Add(interval)
 }
 
-// load reads the file, unless it is as it was.
-func (a *Agent) load() error {
+// load reads the file. It waits for one that is being written.
+func (a *Agent) load(ctx context.Context) error {
 	data, err := read(a.cfg.File)
-	if err != nil {
+	if err != nil || a.data != nil && bytes.Equal(data, a.data) {
 		return err
 	}
-	if a.data != nil && bytes.Equal(data, a.data) {
-		return nil
+	if data, err = a.settled(ctx, data); err != nil {
+		return err
 	}
 	rules, err := Parse(a.cfg.File, data, time.Now())
 	if err != nil {
@@ -125,6 +130,27 @@ func (a *Agent) load() error {
 	return nil
 }
 
+// settled returns the file's text when it has been the same for long enough.
+func (a *Agent) settled(ctx context.Context, data []byte) ([]byte, error) {
+	info, err := os.Stat(a.cfg.File)
+	if err != nil || time.Since(info.ModTime()) >= settle {
+		return data, err
+	}
+	for range 5 {
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(settle):
+		}
+		again, err := read(a.cfg.File)
+		if err != nil || bytes.Equal(again, data) {
+			return again, err
+		}
+		data = again
+	}
+	return nil, fmt.Errorf("%s: is being written all the time", a.cfg.File)
+}
+
 // reconcile makes the server's silences those of the last good file.
 func (a *Agent) reconcile(ctx context.Context) (changed bool, err error) {
 	current, err := a.client.silences(ctx)
@@ -133,7 +159,7 @@ func (a *Agent) reconcile(ctx context.Context) (changed bool, err error) {
 	}
 	now := time.Now()
 	plan := a.look(current, now)
-	if a.position < 0 || len(plan.Changes) > 0 {
+	if a.position < 0 || len(plan.Writes) > 0 {
 		a.position, err = a.client.position(ctx)
 		if err != nil {
 			a.position = -1
@@ -142,12 +168,12 @@ func (a *Agent) reconcile(ctx context.Context) (changed bool, err error) {
 		a.publish(func(s *Status) { s.Position = a.position })
 	}
 	switch {
-	case len(plan.Changes) == 0:
+	case len(plan.Writes) == 0:
 		return false, nil // and so the position doesn't matter
 	case err != nil:
-		return false, fmt.Errorf("%d changes are waiting: %w", len(plan.Changes), err)
+		return false, fmt.Errorf("%d changes are waiting: %w", len(plan.Writes), err)
 	}
-	changed, err = a.apply(ctx, a.due(plan.Changes, now))
+	changed, err = a.apply(ctx, a.due(plan.Writes, now))
 	if !changed {
 		return false, err
 	}
@@ -167,8 +193,8 @@ func (a *Agent) look(current []Silence, now time.Time) Changes {
 	a.metrics.observe(a.cfg.Owner, current, desired, plan)
 	a.publish(func(s *Status) { s.Silences = silenceStatus(desired, plan) })
 
-	drift := make(map[string]time.Time, len(plan.Changes))
-	for _, c := range plan.Changes {
+	drift := make(map[string]time.Time, len(plan.Writes))
+	for _, c := range plan.Writes {
 		drift[c.id()] = now
 		if since, ok := a.drift[c.id()]; ok {
 			drift[c.id()] = since

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"go/scanner"
 	"go/token"
+	"io/fs"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -21,6 +22,11 @@ func Check(filename string, now time.Time) (problems, warnings scanner.ErrorList
 	rules, err := Load(filename, now)
 	if err != nil {
 		if !errors.As(err, &problems) {
+			// It begins with what was done and the name; the name is in the position.
+			var path *fs.PathError
+			if errors.As(err, &path) {
+				err = path.Err
+			}
 			problems.Add(token.Position{Filename: filename}, err.Error())
 		}
 		return problems, nil

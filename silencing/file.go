@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/token"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -64,7 +65,7 @@ func read(filename string) ([]byte, error) {
 		return nil, err
 	}
 	if len(data) > maxFile {
-		return nil, fmt.Errorf("%s: larger than %d MiB", filename, maxFile>>20)
+		return nil, &fs.PathError{Op: "read", Path: filename, Err: fmt.Errorf("larger than %d MiB", maxFile>>20)}
 	}
 	return data, nil
 }

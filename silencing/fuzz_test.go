@@ -63,8 +63,8 @@ func FuzzParse(f *testing.F) {
 					}
 				}
 			}
-			if left := Plan(owner, withState(desired, now), desired, now).Changes; len(left) > 0 {
-				t.Errorf("what is as desired is changed: %q", describe(Changes{Changes: left}))
+			if left := Plan(owner, withState(desired, now), desired, now).Writes; len(left) > 0 {
+				t.Errorf("what is as desired is changed: %q", describe(Changes{Writes: left}))
 			}
 		}
 		Render(rules[:min(len(rules), 3)], testNow)

@@ -57,7 +57,7 @@ func (m *metrics) observe(owner string, current []Silence, desired []Occurrence,
 		Missing: 0, Changed: 0, Extra: 0, Duplicate: 0,
 		Held: len(plan.Held), Disowned: len(plan.Disowned),
 	}
-	for _, c := range plan.Changes {
+	for _, c := range plan.Writes {
 		kinds[c.Kind]++
 	}
 	for kind, n := range kinds {

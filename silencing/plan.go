@@ -52,9 +52,9 @@ func (c Change) id() string {
 
 // Changes is the way from what Alertmanager has to what the file asks for.
 type Changes struct {
-	// Changes are the repairs in the order to make them. They are independent:
+	// Writes are the changes in the order to make them. They are independent:
 	// one that fails doesn't stop the others.
-	Changes []Change
+	Writes []Change
 
 	// Held are desired, but were ended by a person, which is respected.
 	Held []Occurrence
@@ -131,7 +131,7 @@ func Plan(owner string, current []Silence, desired []Occurrence, now time.Time) 
 		if len(live) == 0 {
 			switch fate(want, m.hash, byKey[m.key()]) {
 			case undone:
-				plan.Changes = append(plan.Changes, Change{Kind: Missing, Key: m.key(), Post: want.silence(owner, now)})
+				plan.Writes = append(plan.Writes, Change{Kind: Missing, Key: m.key(), Post: want.silence(owner, now)})
 			case endedEarly:
 				plan.Held = append(plan.Held, want)
 			}
@@ -154,11 +154,11 @@ func Plan(owner string, current []Silence, desired []Occurrence, now time.Time) 
 			end(Duplicate, o, duplicated)
 		}
 		if !keep.editable(want, now) {
-			plan.Changes = append(plan.Changes, Change{
+			plan.Writes = append(plan.Writes, Change{
 				Kind: Changed, Key: m.key(), Post: want.silence(owner, now), End: &keep.Silence, Reason: replaced,
 			})
 		} else if edited := keep.edit(want, owner); edited != nil {
-			plan.Changes = append(plan.Changes, Change{Kind: Changed, Key: m.key(), Post: edited})
+			plan.Writes = append(plan.Writes, Change{Kind: Changed, Key: m.key(), Post: edited})
 		}
 	}
 	for _, s := range current {
@@ -172,7 +172,7 @@ func Plan(owner string, current []Silence, desired []Occurrence, now time.Time) 
 		}
 		end(Extra, owned{s, m}, reason)
 	}
-	plan.Changes = append(plan.Changes, ends...)
+	plan.Writes = append(plan.Writes, ends...)
 	return plan
 }
 

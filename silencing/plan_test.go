@@ -199,7 +199,7 @@ func TestPlan(t *testing.T) {
 // describe writes a plan in short lines, with times from now.
 func describe(plan Changes) []string {
 	var lines []string
-	for _, c := range plan.Changes {
+	for _, c := range plan.Writes {
 		var parts []string
 		if p := c.Post; p != nil {
 			times := fmt.Sprintf("%s to %s", short(p.StartsAt), short(p.EndsAt))
@@ -245,7 +245,7 @@ func FuzzPlan(f *testing.F) {
 
 		// A past that left silences of many kinds, ours and others'.
 		for range rnd.IntN(4) {
-			for _, c := range Plan(owner, am.list(), Desired(randomRules(rnd, now), now), now).Changes {
+			for _, c := range Plan(owner, am.list(), Desired(randomRules(rnd, now), now), now).Writes {
 				if rnd.IntN(4) > 0 { // not all of them came through
 					applyTo(t, am, c)
 				}
@@ -259,7 +259,7 @@ func FuzzPlan(f *testing.F) {
 		desired := Desired(randomRules(rnd, now), now)
 		before := am.list()
 		plan := Plan(owner, before, desired, now)
-		for _, c := range plan.Changes {
+		for _, c := range plan.Writes {
 			if c.Post != nil {
 				if _, err := am.set(*c.Post); err != nil {
 					t.Fatalf("%s %s: %v", c.Kind, c.Key, err)
@@ -273,7 +273,7 @@ func FuzzPlan(f *testing.F) {
 		}
 		after := am.list()
 		again := Plan(owner, after, desired, now)
-		if len(again.Changes) > 0 {
+		if len(again.Writes) > 0 {
 			t.Errorf("changes are left: %q", describe(again))
 		}
 		if d := cmp.Diff(len(plan.Held), len(again.Held)); d != "" {

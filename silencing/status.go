@@ -46,7 +46,7 @@ func (a *Agent) publish(set func(*Status)) {
 
 func silenceStatus(desired []Occurrence, plan Changes) []SilenceStatus {
 	states := make(map[string]string)
-	for _, c := range plan.Changes {
+	for _, c := range plan.Writes {
 		if c.Kind == Missing {
 			states[c.Key] = string(Missing)
 		}
