@@ -1,0 +1,149 @@
+// Command stoker keeps Prometheus and Alertmanager fed: with the targets of a network that changes by itself,
+// with the contacts that operators commit to git, and with the silences that a team agreed on.
+//
+//	stoker run          the sidecar, until SIGTERM or SIGINT; SIGHUP syncs all now
+//	stoker sync         one pass, then exit
+//	stoker check        offline verdict over everything that people write
+//	stoker render WHAT  print what would be written
+//	stoker healthcheck  ask a running sidecar, for containers
+//	stoker version
+//
+// Every flag can also be given as an environment variable: --config.file is STOKER_CONFIG_FILE.
+//
+// Exit codes: 0 fine, 1 problems found or the work failed, 2 wrong usage or unreadable configuration.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/scanner"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	_ "time/tzdata" // time zones of contacts and silences, where the image has none
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/common/promslog"
+	promslogflag "github.com/prometheus/common/promslog/flag"
+	"github.com/prometheus/common/version"
+	_ "golang.org/x/crypto/x509roots/fallback" // CA certificates, where the image has none
+
+	"github.com/stoker-project/stoker/sidecar"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// errProblems ends a command whose findings have been printed.
+var errProblems = errors.New("problems found")
+
+// usageError is a mistake on the command line.
+type usageError struct{ error }
+
+// app is what the commands share.
+type app struct {
+	configFile string
+	agents     []string
+	log        *promslog.Config
+
+	stdout, stderr io.Writer
+}
+
+// run parses the command line, runs the command and returns the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	a := &app{log: &promslog.Config{Writer: stderr}, stdout: stdout, stderr: stderr}
+	k := kingpin.New("stoker", "Keeps Prometheus and Alertmanager fed: targets of a network, contacts in git, silences in a file.")
+	k.DefaultEnvars()
+	k.UsageWriter(stdout)
+	k.ErrorWriter(stderr)
+	k.HelpFlag.Short('h')
+	terminated := -1
+	k.Terminate(func(code int) {
+		if terminated < 0 {
+			terminated = code
+		}
+	})
+	k.Flag("config.file", "The configuration file.").Default("stoker.yml").StringVar(&a.configFile)
+	promslogflag.AddFlags(k, a.log)
+
+	commands := map[string]func(context.Context) error{}
+	register := func(c *kingpin.CmdClause, action func(context.Context) error) { commands[c.FullCommand()] = action }
+	a.addRun(k, register)
+	a.addSync(k, register)
+	a.addCheck(k, register)
+	a.addRender(k, register)
+	a.addHealthcheck(k, register)
+	register(k.Command("version", "Print the version."), func(context.Context) error {
+		fmt.Fprintln(stdout, version.Print("stoker"))
+		return nil
+	})
+
+	command, err := k.Parse(args)
+	if terminated >= 0 {
+		return terminated // --help was answered
+	}
+	if err == nil {
+		ctx, stop := a.signals()
+		defer stop()
+		err = commands[command](ctx)
+	} else {
+		err = usageError{err}
+	}
+	return a.report(err)
+}
+
+// report prints an error the way people can act on it, and returns the exit code.
+func (a *app) report(err error) int {
+	var usage usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errProblems):
+		return 1
+	case errors.As(err, &usage):
+		printProblems(a.stderr, "stoker: ", usage.error)
+		if errors.Is(err, fs.ErrNotExist) {
+			fmt.Fprintln(a.stderr, "stoker: hint: name the configuration file with --config.file, or see stoker --help")
+		}
+		return 2
+	default:
+		printProblems(a.stderr, "stoker: ", err)
+		return 1
+	}
+}
+
+// printProblems writes every problem of a list on a line of its own, without prefix, so that editors and
+// continuous integration find file and line; any other error with the prefix.
+func printProblems(w io.Writer, prefix string, err error) {
+	var list scanner.ErrorList
+	if errors.As(err, &list) {
+		for _, e := range list {
+			fmt.Fprintln(w, e)
+		}
+		return
+	}
+	var one *scanner.Error
+	if errors.As(err, &one) {
+		fmt.Fprintln(w, one)
+		return
+	}
+	fmt.Fprintln(w, prefix+err.Error())
+}
+
+// load reads the configuration file.
+func (a *app) load() (*sidecar.Config, error) {
+	cfg, err := sidecar.LoadConfig(a.configFile)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return cfg, nil
+}
+
+func (a *app) logger() *slog.Logger { return promslog.New(a.log) }
+
+// agentFlag adds --agent to a command.
+func (a *app) agentFlag(c *kingpin.CmdClause) {
+	c.Flag("agent", "Run only this agent, repeatable. Default: all that are configured.").
+		EnumsVar(&a.agents, sidecar.AgentNames()...)
+}

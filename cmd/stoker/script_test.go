@@ -1,0 +1,267 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/stoker-project/stoker/discovery/icontest"
+	"github.com/stoker-project/stoker/reload/servertest"
+	"github.com/stoker-project/stoker/routing/inboxtest"
+)
+
+// patience is how long a script waits for what it expects to happen.
+const patience = time.Minute
+
+// world is what a script has started.
+type world struct {
+	servers map[string]*servertest.Server
+	network *icontest.Network
+	api     *httptest.Server
+	node    *icontest.Node
+	inbox   *inboxtest.Inbox
+
+	cleanups []func()
+}
+
+type worldKey struct{}
+
+func setup(env *testscript.Env) error {
+	w := &world{servers: map[string]*servertest.Server{}}
+	env.Values[worldKey{}] = w
+	env.Defer(func() {
+		for i := len(w.cleanups) - 1; i >= 0; i-- {
+			w.cleanups[i]()
+		}
+	})
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	env.Setenv("WEB", "127.0.0.1:"+port)
+	now := time.Now().UTC()
+	env.Setenv("NOW", now.Format(time.RFC3339))
+	env.Setenv("LATER", now.Add(time.Hour).Format(time.RFC3339))
+	return nil
+}
+
+// commands are the words that scripts have besides testscript's own.
+func commands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
+	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
+		"expand":     cmdExpand,
+		"server":     cmdServer,
+		"network":    cmdNetwork,
+		"inbox":      cmdInbox,
+		"until":      cmdUntil,
+		"post-alert": cmdPostAlert,
+	}
+}
+
+func worldOf(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
+
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, err
+}
+
+// expand FILE… replaces ${NAME} in files by the script's variables.
+func cmdExpand(ts *testscript.TestScript, neg bool, args []string) {
+	for _, name := range args {
+		expanded := os.Expand(ts.ReadFile(name), ts.Getenv)
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(expanded), 0o644))
+	}
+}
+
+// scriptTB lets packages for tests run in a script.
+type scriptTB struct {
+	ts *testscript.TestScript
+	w  *world
+}
+
+func (tb scriptTB) Helper()                           {}
+func (tb scriptTB) Cleanup(fn func())                 { tb.w.cleanups = append(tb.w.cleanups, fn) }
+func (tb scriptTB) Errorf(format string, args ...any) { tb.ts.Logf("ERROR: "+format, args...) }
+func (tb scriptTB) Failed() bool                      { return false }
+func (tb scriptTB) Fatalf(format string, args ...any) { tb.ts.Fatalf(format, args...) }
+func (tb scriptTB) Logf(format string, args ...any)   { tb.ts.Logf(format, args...) }
+func (tb scriptTB) TempDir() string {
+	dir, err := os.MkdirTemp(tb.ts.Getenv("WORK"), "server-")
+	tb.ts.Check(err)
+	return dir
+}
+
+// server start NAME FILE [FLAG…] starts a real server, NAME being that of a program in .servers, on a main file,
+// and sets $PROMETHEUS or $ALERTMANAGER to its URL; server stop|kill|restart NAME.
+func cmdServer(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: server start|stop|kill|restart NAME [FILE]")
+	}
+	w, name := worldOf(ts), args[1]
+	if args[0] == "start" {
+		options := []servertest.Option{
+			servertest.Binary(name), servertest.ConfigFile(ts.MkAbs(args[2])), servertest.Flags(args[3:]...),
+		}
+		if strings.HasPrefix(name, "prometheus") {
+			w.servers[name] = servertest.Prometheus(scriptTB{ts, w}, options...)
+			ts.Setenv("PROMETHEUS", w.servers[name].URL())
+		} else {
+			w.servers[name] = servertest.Alertmanager(scriptTB{ts, w}, options...)
+			ts.Setenv("ALERTMANAGER", w.servers[name].URL())
+		}
+		return
+	}
+	s, ok := w.servers[name]
+	if !ok {
+		ts.Fatalf("no server %s has been started", name)
+	}
+	switch args[0] {
+	case "stop":
+		s.Stop()
+	case "kill":
+		s.Kill()
+	case "restart":
+		s.Restart()
+	default:
+		ts.Fatalf("server %s?", args[0])
+	}
+}
+
+// network start N serves a generated network of N P-Reps and sets $API. Then: network join NAME ENDPOINT, leave
+// NAME, rename NAME NEW, move NAME ENDPOINT, fail KIND (as in icontest.Faults), mend, stop, restart.
+func cmdNetwork(ts *testscript.TestScript, neg bool, args []string) {
+	w := worldOf(ts)
+	address := func(name string) string {
+		for _, p := range w.network.PReps() {
+			if p["name"] == name {
+				return p.Address()
+			}
+		}
+		ts.Fatalf("no P-Rep is named %q", name)
+		return ""
+	}
+	switch args[0] {
+	case "start":
+		n, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		w.network = icontest.Generate(n, 1)
+		w.node = icontest.NewNode(w.network)
+		w.api = httptest.NewServer(w.node)
+		w.cleanups = append(w.cleanups, w.api.Close)
+		ts.Setenv("API", w.api.URL+"/api/v3")
+	case "join":
+		w.network.Join(w.network.NewPRep(args[1], args[2]))
+	case "leave":
+		w.network.Leave(address(args[1]))
+	case "rename":
+		w.network.Rename(address(args[1]), args[2])
+	case "move":
+		w.network.Move(address(args[1]), args[2])
+	case "owner":
+		ts.Setenv(args[2], address(args[1]))
+	case "fail":
+		for _, f := range icontest.Faults() {
+			if f.Name == args[1] {
+				w.node.Misbehave(f)
+				return
+			}
+		}
+		ts.Fatalf("no fault is named %q", args[1])
+	case "mend":
+		w.node.Behave()
+	default:
+		ts.Fatalf("network %s?", args[0])
+	}
+}
+
+// inbox start sets $INBOX, the URL for webhooks, and $SMTP; inbox TO TEXT… waits for a message to TO with all
+// the texts in it, ! inbox TO TEXT… requires that none has come.
+func cmdInbox(ts *testscript.TestScript, neg bool, args []string) {
+	w := worldOf(ts)
+	if args[0] == "start" {
+		w.inbox = inboxtest.New(scriptTB{ts, w})
+		ts.Setenv("INBOX", w.inbox.URL()+"/webhook")
+		ts.Setenv("SMTP", w.inbox.SMTPAddress())
+		return
+	}
+	match := func(m inboxtest.Message) bool {
+		if m.To != args[0] {
+			return false
+		}
+		for _, text := range args[1:] {
+			if !strings.Contains(m.Subject+"\n"+m.Text, text) {
+				return false
+			}
+		}
+		return true
+	}
+	if neg {
+		for _, m := range w.inbox.Messages() {
+			if match(m) {
+				ts.Fatalf("the inbox holds %v", m)
+			}
+		}
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	m, err := w.inbox.Wait(ctx, match)
+	ts.Check(err)
+	ts.Logf("%v", m)
+}
+
+// until URL TEXT… asks the URL until the answer, status line and body, holds every text; ! until URL TEXT… until
+// it holds none.
+func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
+	servertest.Eventually(scriptTB{ts, worldOf(ts)}, patience, func() error {
+		answer, err := ask(http.MethodGet, args[0], "")
+		for _, text := range args[1:] {
+			if strings.Contains(answer, text) == neg {
+				return fmt.Errorf("%s (%w): %q\n%s", args[0], err, text, answer)
+			}
+		}
+		return err
+	})
+}
+
+// post-alert LABEL=VALUE… tells Alertmanager that an alert fires.
+func cmdPostAlert(ts *testscript.TestScript, neg bool, args []string) {
+	var labels []string
+	for _, a := range args {
+		name, value, _ := strings.Cut(a, "=")
+		labels = append(labels, fmt.Sprintf("%q: %q", name, value))
+	}
+	_, err := ask(http.MethodPost, ts.Getenv("ALERTMANAGER")+"/api/v2/alerts", "[{\"labels\": {"+strings.Join(labels, ", ")+"}}]")
+	ts.Check(err)
+}
+
+// ask sends a request and returns the answer's status line and body.
+func ask(method, url, body string) (string, error) {
+	req, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	return resp.Status + "\n" + string(data), err
+}

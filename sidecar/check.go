@@ -1,0 +1,173 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/scanner"
+	"go/token"
+	"time"
+
+	"github.com/stoker-project/stoker/discovery"
+	"github.com/stoker-project/stoker/reload"
+	"github.com/stoker-project/stoker/routing"
+	"github.com/stoker-project/stoker/silencing"
+)
+
+// Check judges everything that people write: the base files of both servers, contacts, their merge, silences.
+// It contacts nobody and writes nothing. Problems would keep a server from running what is asked for; warnings
+// are worth a look. Both are in order of file and line.
+func Check(ctx context.Context, cfg *Config) (problems, warnings scanner.ErrorList) {
+	if cfg.Prometheus != nil {
+		p, w := checkRelease(ctx, reload.NewPrometheus, cfg.Prometheus, nil)
+		problems, warnings = append(problems, p...), append(warnings, w...)
+	}
+	if cfg.Alertmanager != nil {
+		p, w := checkAlertmanager(ctx, cfg)
+		problems, warnings = append(problems, p...), append(warnings, w...)
+	}
+	if cfg.Silencing != nil {
+		p, w := silencing.Check(cfg.Silencing.File, time.Now())
+		problems, warnings = append(problems, p...), append(warnings, w...)
+	}
+	problems.Sort()
+	problems.RemoveMultiples()
+	warnings.Sort()
+	return problems, warnings
+}
+
+// checkAlertmanager checks the base by itself, the contacts, and the release that they make together.
+func checkAlertmanager(ctx context.Context, cfg *Config) (problems, warnings scanner.ErrorList) {
+	problems, warnings = checkRelease(ctx, reload.NewAlertmanager, cfg.Alertmanager, nil)
+	if cfg.Contacts == nil {
+		return problems, warnings
+	}
+	var base map[string][]byte
+	if len(problems) == 0 {
+		var err error
+		if base, err = baseOf(ctx, cfg); err != nil {
+			return listOf(err), warnings
+		}
+	}
+	p, w := routing.Check(ctx, routingOptions(cfg), base)
+	problems, warnings = append(problems, p...), append(warnings, w...)
+	if len(problems) > 0 {
+		return problems, warnings
+	}
+	contacts, err := routing.New(routingOptions(cfg))
+	if err != nil {
+		return listOf(err), warnings
+	}
+	merged, _ := checkRelease(ctx, reload.NewAlertmanager, cfg.Alertmanager, contacts.Generate)
+	return merged, warnings
+}
+
+// CheckContacts judges folders of contacts by themselves, as in a repository that holds nothing else. cfg
+// gives the settings that all contacts share; its other sections are not looked at.
+func CheckContacts(ctx context.Context, cfg *Config, dirs []string) (problems, warnings scanner.ErrorList) {
+	for _, dir := range dirs {
+		o := routingOptions(cfg)
+		o.Contacts.Dir = dir
+		p, w := routing.Check(ctx, o, nil)
+		problems, warnings = append(problems, p...), append(warnings, w...)
+	}
+	return problems, warnings
+}
+
+func checkRelease(ctx context.Context, kind func(reload.Config, reload.Options) (*reload.Agent, error), cfg *reload.Config, generate reload.Generate) (problems, warnings scanner.ErrorList) {
+	a, err := kind(*cfg, reload.Options{Generate: generate})
+	if err != nil {
+		return listOf(err), nil
+	}
+	_, warnings, err = a.Preview(ctx)
+	return listOf(err), warnings
+}
+
+// baseOf returns the hand-written files of Alertmanager.
+func baseOf(ctx context.Context, cfg *Config) (map[string][]byte, error) {
+	a, err := reload.NewAlertmanager(*cfg.Alertmanager, reload.Options{})
+	if err != nil {
+		return nil, err
+	}
+	tree, _, err := a.Preview(ctx)
+	return tree, err
+}
+
+func routingOptions(cfg *Config) routing.Options {
+	o := routing.Options{IdentityLabel: cfg.IdentityLabel, Severities: cfg.Severities}
+	if cfg.Contacts != nil {
+		o.Contacts = *cfg.Contacts
+	}
+	if cfg.Alertmanager != nil {
+		o.BaseDir = cfg.Alertmanager.SourceDir
+	}
+	return o
+}
+
+// listOf returns the problems in an error; one without a position is a problem of no file.
+func listOf(err error) scanner.ErrorList {
+	var list scanner.ErrorList
+	var one *scanner.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &list):
+		return list
+	case errors.As(err, &one):
+		return scanner.ErrorList{one}
+	default:
+		list.Add(token.Position{}, err.Error())
+		return list
+	}
+}
+
+// RenderAlertmanager returns the alertmanager.yml that would be published. Contacts with problems are left out
+// of it, or in it with their last good version; Check names them.
+func RenderAlertmanager(ctx context.Context, cfg *Config) ([]byte, error) {
+	if cfg.Alertmanager == nil {
+		return nil, errors.New("the configuration file has no section alertmanager")
+	}
+	var generate reload.Generate
+	if cfg.Contacts != nil {
+		contacts, err := routing.New(routingOptions(cfg))
+		if err != nil {
+			return nil, err
+		}
+		generate = contacts.Generate
+	}
+	a, err := reload.NewAlertmanager(*cfg.Alertmanager, reload.Options{Generate: generate})
+	if err != nil {
+		return nil, err
+	}
+	tree, _, err := a.Preview(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return tree["alertmanager.yml"], nil
+}
+
+// RenderTargets returns the targets file that would be written for each network, by its name. It asks the
+// networks, and may return files beside an error: those of the networks that answered.
+func RenderTargets(ctx context.Context, cfg *Config) (map[string][]byte, error) {
+	if cfg.Discovery == nil {
+		return nil, errors.New("the configuration file has no section discovery")
+	}
+	a, err := discovery.New(*cfg.Discovery, discovery.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("discovery: %w", err)
+	}
+	return a.Render(ctx)
+}
+
+// RenderSilences returns a table of the silences of the next seven days.
+func RenderSilences(cfg *Config) ([]byte, error) {
+	if cfg.Silencing == nil {
+		return nil, errors.New("the configuration file has no section silencing")
+	}
+	now := time.Now()
+	rules, err := silencing.Load(cfg.Silencing.File, now)
+	if err != nil {
+		return nil, err
+	}
+	return silencing.Render(rules, now), nil
+}

@@ -1,0 +1,147 @@
+package sidecar
+
+import (
+	"errors"
+	"fmt"
+	"go/scanner"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/stoker-project/stoker/discovery"
+	"github.com/stoker-project/stoker/internal/strictyaml"
+	"github.com/stoker-project/stoker/reload"
+	"github.com/stoker-project/stoker/routing"
+	"github.com/stoker-project/stoker/silencing"
+)
+
+// Config is a stoker.yml. An absent section switches its agent off.
+type Config struct {
+	// Prometheus says where its files come from, where its releases go and how it is reached.
+	Prometheus *reload.Config `yaml:"prometheus,omitempty"`
+	// Alertmanager is the same for Alertmanager.
+	Alertmanager *reload.Config `yaml:"alertmanager,omitempty"`
+	// Contacts says where people commit who is called. Needs alertmanager.
+	Contacts *routing.ContactsConfig `yaml:"contacts,omitempty"`
+	// IdentityLabel is the alert label that says whose alert it is. Default: prep.
+	IdentityLabel string `yaml:"identity_label,omitempty"`
+	// Severities are the values of the severity label, mildest first. Default: info, warning, critical.
+	Severities []string `yaml:"severities,omitempty"`
+	// Discovery lists the networks whose nodes become targets.
+	Discovery *discovery.Config `yaml:"discovery,omitempty"`
+	// Routing holds what the team decides about how contacts are reached. It has no keys yet.
+	Routing *routing.Config `yaml:"routing,omitempty"`
+	// Silencing names the file of silences. Needs alertmanager.
+	Silencing *silencing.Config `yaml:"silencing,omitempty"`
+}
+
+// section is what every part of a Config can do.
+type section interface {
+	SetDirectory(dir string)
+	Validate() error
+}
+
+// sections returns the sections that are there, by their keys.
+func (c *Config) sections() map[string]section {
+	all := map[string]section{}
+	if c.Prometheus != nil {
+		all["prometheus"] = c.Prometheus
+	}
+	if c.Alertmanager != nil {
+		all["alertmanager"] = c.Alertmanager
+	}
+	if c.Contacts != nil {
+		all["contacts"] = c.Contacts
+	}
+	if c.Discovery != nil {
+		all["discovery"] = c.Discovery
+	}
+	if c.Silencing != nil {
+		all["silencing"] = c.Silencing
+	}
+	return all
+}
+
+// LoadConfig reads a stoker.yml strictly. The error is a go/scanner.ErrorList with every problem at its line,
+// or that of reading the file. Relative paths are resolved against the file's folder.
+func LoadConfig(filename string) (*Config, error) {
+	data, err := os.ReadFile(filename)
+	if err != nil {
+		return nil, err
+	}
+	var c Config
+	top, list := strictyaml.Decode(filename, data, &c)
+	if len(list) > 0 {
+		return nil, list
+	}
+	if top == nil {
+		list.Add(token.Position{Filename: filename, Line: 1, Column: 1}, "is empty: at least one of prometheus, alertmanager, discovery must be there")
+		return nil, list
+	}
+	dir, err := filepath.Abs(filepath.Dir(filename))
+	if err != nil {
+		return nil, err
+	}
+	for key, s := range c.sections() {
+		// A key without a value decodes to nothing at all, so what is missing is said here.
+		if err := s.Validate(); err != nil {
+			list = append(list, placed(filename, top, key, err)...)
+		}
+		s.SetDirectory(dir)
+	}
+	if err := c.validate(); err != nil {
+		list = append(list, placed(filename, top, "", err)...)
+	}
+	list.Sort()
+	return &c, list.Err()
+}
+
+// validate checks what concerns several sections.
+func (c *Config) validate() error {
+	var errs []error
+	if c.Contacts != nil && c.Alertmanager == nil {
+		errs = append(errs, errors.New("contacts: needs the section alertmanager, whose configuration they become part of"))
+	}
+	if c.Silencing != nil && c.Alertmanager == nil {
+		errs = append(errs, errors.New("silencing: needs the section alertmanager, where the silences are kept"))
+	}
+	if c.Prometheus == nil && c.Alertmanager == nil && c.Discovery == nil {
+		errs = append(errs, errors.New("prometheus: at least one of prometheus, alertmanager, discovery must be there"))
+	}
+	if c.Prometheus != nil && c.Alertmanager != nil && c.Prometheus.OutputDir == c.Alertmanager.OutputDir && c.Prometheus.OutputDir != "" {
+		errs = append(errs, errors.New("alertmanager.output_dir: must not be that of prometheus"))
+	}
+	for i, s := range c.Severities {
+		if slices.Index(c.Severities, s) < i {
+			errs = append(errs, fmt.Errorf("severities[%d]: %q is listed twice", i, s))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// keyPath is what an error of a section begins with.
+var keyPath = regexp.MustCompile(`^([a-z_]+(?:\[\d+\])?(?:\.[a-z_]+(?:\[\d+\])?)*): `)
+
+// placed puts the joined errors of a section at the lines of the keys that they begin with.
+func placed(filename string, top *yaml.Node, key string, err error) (list scanner.ErrorList) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			list = append(list, placed(filename, top, key, e)...)
+		}
+		return list
+	}
+	path := key
+	if m := keyPath.FindStringSubmatch(err.Error()); m != nil {
+		path += "." + m[1]
+	}
+	msg := err.Error()
+	if key != "" {
+		msg = key + "." + msg
+	}
+	list.Add(strictyaml.Position(filename, strictyaml.Find(top, path)), msg)
+	return list
+}
