@@ -153,12 +153,13 @@ func (a *Agent) hold(b *base, m *merge, live fs.FS) (*merge, error) {
 			stems = append(stems, f.stem)
 		}
 	}
+	site := a.opts.withSecrets(a.site)
 	for _, stem := range stems {
 		if held[stem] {
 			continue
 		}
 		held[stem] = true
-		if c, ok := last.candidate(stem, a.opts.withSecrets(a.site)); ok {
+		if c, ok := last.candidate(stem, site); ok {
 			candidates = append(candidates, c)
 		}
 	}

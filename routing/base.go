@@ -162,9 +162,17 @@ func reservedNames(cfg *config.Config) []string {
 	return names
 }
 
-// survivesWriting checks that the base means the same after it was written out again, which is the YAML
-// library's promise, but everybody's alerts depend on it.
+// survivesWriting makes sure that the base means the same after it was written out again. The YAML library
+// promises that, but can't keep it for every text in block style; such text is written in quotes.
 func (b *base) survivesWriting() error {
+	if b.writtenAlike() == nil {
+		return nil
+	}
+	quoteBlocks(b.doc)
+	return b.writtenAlike()
+}
+
+func (b *base) writtenAlike() error {
 	tree := b.wrap(nil)
 	data, err := encode(tree)
 	if err != nil {
@@ -173,12 +181,23 @@ func (b *base) survivesWriting() error {
 	again := reader{file: MainFile}
 	doc := again.document(data)
 	if doc == nil {
-		return fmt.Errorf("doesn't survive being written out again: %w", again.problems)
+		return fmt.Errorf("can't be read again once it was written: %w", again.problems)
 	}
 	if n := difference(tree, doc); n != nil {
-		return fmt.Errorf("the value in line %d doesn't survive being written out again, write it in another YAML style", n.Line)
+		return fmt.Errorf("the value in line %d changes when it is written again, give it in another YAML style", n.Line)
 	}
 	return nil
+}
+
+// quoteBlocks turns all literal and folded text below n into quoted text.
+func quoteBlocks(n *yaml.Node) {
+	const block = yaml.LiteralStyle | yaml.FoldedStyle
+	if n.Kind == yaml.ScalarNode && n.Style&block != 0 {
+		n.Style = n.Style&^block | yaml.DoubleQuotedStyle
+	}
+	for _, child := range n.Content {
+		quoteBlocks(child)
+	}
 }
 
 // difference returns the first node of a that b has not.

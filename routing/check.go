@@ -25,14 +25,8 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 	if _, err := os.Stat(opts.Contacts.AgeIdentityFile); err == nil {
 		site.Decrypt = open.Decrypt
 	}
-	var pathErr *os.PathError
 	files, err := readFolder(ctx, opts.Contacts.Dir, site)
-	switch {
-	case errors.As(err, &pathErr):
-		problems.Add(noPosition(opts.Contacts.Dir, "").Pos, pathErr.Err.Error())
-	case err != nil:
-		problems = append(problems, noPosition(opts.Contacts.Dir, err.Error()))
-	}
+	errors.As(err, &problems)
 	var candidates []candidate
 	closed := false
 	for _, f := range files {

@@ -33,9 +33,12 @@ type contactFile struct {
 // pull request can't show stoker a file of another place. A folder that a ConfigMap is mounted to is read
 // through its ..data link, once, so that all files are of one version.
 func readFolder(ctx context.Context, dir string, site Site) ([]contactFile, error) {
+	whole := func(format string, args ...any) error {
+		return scanner.ErrorList{noPosition(dir, fmt.Sprintf(format, args...))}
+	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, err
+		return nil, whole("%v", cause(err))
 	}
 	defer root.Close()
 	if data, err := root.OpenRoot("..data"); err == nil {
@@ -63,10 +66,10 @@ func readFolder(ctx context.Context, dir string, site Site) ([]contactFile, erro
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
+		return nil, whole("%v", err)
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("%s: holds no contact file, <stem>.yml", dir)
+		return nil, whole("holds no contact file, <stem>.yml")
 	}
 	rejectDoubles(files)
 	slices.SortFunc(files, func(a, b contactFile) int { return cmp.Compare(a.name, b.name) })
@@ -88,21 +91,29 @@ func readContactFile(root *os.Root, dir, name string, d fs.DirEntry, site Site) 
 	case ext != ".yml":
 		return f, false
 	case err != nil:
-		return reject("%v", err)
+		return reject("%v", cause(err))
 	case !info.Mode().IsRegular():
 		return reject("is not a regular file")
 	}
-	if f.source, err = readAtMost(root, name, maxContactFile); err != nil {
-		return reject("%v", err)
+	if f.source, err = readAtMost(root.Open, name, maxContactFile); err != nil {
+		return reject("%v", cause(err))
 	}
 	f.contact, err = ParseContact(f.path, f.source, site)
 	errors.As(err, &f.problems)
 	return f, true
 }
 
+// cause returns what went wrong with a file, without its name.
+func cause(err error) error {
+	if pathErr := new(fs.PathError); errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}
+
 // readAtMost reads a file, and one byte more than limit if it is larger.
-func readAtMost(root *os.Root, name string, limit int64) ([]byte, error) {
-	file, err := root.Open(name)
+func readAtMost(open func(string) (*os.File, error), name string, limit int64) ([]byte, error) {
+	file, err := open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -133,12 +144,7 @@ func (o *Options) withSecrets(s Site) Site {
 		if s.SecretsDir == "" {
 			return "", errors.New("contacts.secrets_dir is not set")
 		}
-		root, err := os.OpenRoot(s.SecretsDir)
-		if err != nil {
-			return "", err
-		}
-		defer root.Close()
-		b, err := readAtMost(root, file, maxSecret)
+		b, err := readAtMost(os.Open, filepath.Join(s.SecretsDir, file), maxSecret)
 		return string(b), err
 	}
 	open := sync.OnceValues(func() (func(string) (string, error), error) {

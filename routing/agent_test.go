@@ -1,0 +1,412 @@
+package routing
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/prometheus/alertmanager/config"
+)
+
+// A house is a folder of contacts and secrets, a base, and what is live.
+type house struct {
+	t     *testing.T
+	dir   string
+	opts  Options
+	base  map[string][]byte
+	live  fs.FS
+	agent *Agent
+	log   *bytes.Buffer
+}
+
+const houseBase = `
+global: { smtp_smarthost: "localhost:25", smtp_from: a@example.org }
+route: { receiver: team }
+receivers: [ { name: team } ]
+templates: [ templates/*.tmpl ]
+`
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	h := &house{t: t, dir: t.TempDir(), base: map[string][]byte{MainFile: []byte(houseBase), "templates/a.tmpl": nil}}
+	h.opts.Contacts = ContactsConfig{Dir: "contacts", SecretsDir: "secrets", AgeIdentityFile: "age-key"}
+	h.opts.Contacts.SetDirectory(h.dir)
+	for _, d := range []string{h.opts.Contacts.Dir, h.opts.Contacts.SecretsDir} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.restart()
+	return h
+}
+
+// restart forgets everything that isn't on disk.
+func (h *house) restart() {
+	h.t.Helper()
+	h.log = &bytes.Buffer{}
+	h.opts.Logger = slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	h.opts.Registerer = prometheus.NewRegistry()
+	agent, err := New(h.opts)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.agent = agent
+}
+
+func (h *house) write(name, content string) {
+	h.t.Helper()
+	file := filepath.Join(h.dir, name)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) remove(name string) {
+	h.t.Helper()
+	if err := os.RemoveAll(filepath.Join(h.dir, name)); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// publish makes what Generate returns the live release, and returns the receivers of contacts in it.
+func (h *house) publish() []string {
+	h.t.Helper()
+	files, err := h.agent.Generate(context.Background(), h.base, h.live)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	live := fstest.MapFS{}
+	var stems []string
+	for name, data := range files {
+		live[name] = &fstest.MapFile{Data: data}
+		if rest, ok := strings.CutPrefix(name, contactsFolder+"/"); ok {
+			stems = append(stems, strings.TrimSuffix(rest, ".yml"))
+		}
+	}
+	h.live = live
+	var receivers, routed []string
+	for _, r := range loadFile(h.t, files[MainFile]).Receivers {
+		if rest, ok := strings.CutPrefix(r.Name, reservedPrefix); ok {
+			receivers = append(receivers, rest)
+			stem, _, _ := strings.Cut(rest, "/")
+			routed = append(routed, stem)
+		}
+	}
+	slices.Sort(stems)
+	if diff := cmp.Diff(slices.Compact(routed), stems); diff != "" {
+		h.t.Errorf("contacts with receivers and contacts with sources differ (-receivers +sources):\n%s", diff)
+	}
+	return receivers
+}
+
+func (h *house) sync() (changed bool, problems string) {
+	h.t.Helper()
+	changed, err := h.agent.Sync(context.Background())
+	if err != nil {
+		problems = strings.ReplaceAll(err.Error(), h.dir+"/", "")
+	}
+	return changed, problems
+}
+
+// expect syncs, publishes and compares.
+func (h *house) expect(changed bool, problems string, receivers ...string) {
+	h.t.Helper()
+	gotChanged, gotProblems := h.sync()
+	if gotChanged != changed || gotProblems != problems {
+		h.t.Errorf("Sync: %t, %q; want %t, %q", gotChanged, gotProblems, changed, problems)
+	}
+	if diff := cmp.Diff(receivers, h.publish()); diff != "" {
+		h.t.Errorf("receivers (-want +got):\n%s", diff)
+	}
+}
+
+func (h *house) expectMetrics(routed, quarantined, unavailable int, rejected ...string) {
+	h.t.Helper()
+	want := fmt.Sprintf("stoker_contacts{state=\"quarantined\"} %d\nstoker_contacts{state=\"routed\"} %d\nstoker_contacts_unavailable %d\n",
+		quarantined, routed, unavailable)
+	for _, labels := range rejected {
+		want += "stoker_contact_rejected{" + labels + "} 1\n"
+	}
+	metrics, err := h.opts.Registerer.(*prometheus.Registry).Gather()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var got []string
+	for _, family := range metrics {
+		for _, m := range family.Metric {
+			var labels []string
+			for _, l := range m.Label {
+				labels = append(labels, fmt.Sprintf("%s=%q", l.GetName(), l.GetValue()))
+			}
+			name := family.GetName()
+			if len(labels) > 0 {
+				name += "{" + strings.Join(labels, ",") + "}"
+			}
+			got = append(got, fmt.Sprintf("%s %g", name, m.Gauge.GetValue()))
+		}
+	}
+	wantLines := strings.Split(strings.TrimSuffix(want, "\n"), "\n")
+	slices.Sort(got)
+	slices.Sort(wantLines)
+	if diff := cmp.Diff(wantLines, got); diff != "" {
+		h.t.Errorf("metrics (-want +got):\n%s", diff)
+	}
+}
+
+func hookContact(owner string) string {
+	return fmt.Sprintf(`
+kind: operator
+name: %[1]s
+owner: %[1]s
+contact_methods: { hook: { webhook: { url: "https://hooks.acme.example/%[1]s" } } }
+notification_rules: [ { notify: [hook] } ]
+`, owner)
+}
+
+// One bad contact never costs anybody a notification: itself it keeps its last good version, others go on,
+// across restarts, lost secrets and lost folders.
+func TestQuarantineStory(t *testing.T) {
+	h := newHouse(t)
+
+	// Nothing is there yet: the base goes live alone, and it's an error all the same.
+	h.remove("contacts")
+	h.expect(false, "contacts: no such file or directory")
+	h.expectMetrics(0, 0, 1)
+	h.write("contacts/README.md", "Contacts go here.")
+	h.expect(false, "contacts: holds no contact file, <stem>.yml")
+
+	h.write("contacts/acme.yml", hookContact("hx1"))
+	h.write("contacts/eu/bravo.yml", hookContact("hx2"))
+	h.expect(true, "", "acme/hook", "bravo/hook")
+	h.expect(false, "", "acme/hook", "bravo/hook")
+	h.expectMetrics(2, 0, 0)
+
+	// Acme makes a mistake while bravo renames its method.
+	h.write("contacts/acme.yml", strings.Replace(hookContact("hx1"), "https", "http", 1))
+	h.write("contacts/eu/bravo.yml", strings.ReplaceAll(strings.ReplaceAll(hookContact("hx2"), "{ hook:", "{ page:"), "[hook]", "[page]"))
+	const problem = "contacts/acme.yml:5:44: url must begin with https://"
+	h.expect(true, problem, "acme/hook", "bravo/page")
+	h.expectMetrics(1, 1, 0, `file="acme.yml",routed="true"`)
+	logged := h.log.String()
+	if want := "level=WARN msg=\"contact rejected, keeping its last good version\" file=acme.yml"; strings.Count(logged, want) != 1 {
+		t.Errorf("log:\n%s\nwant once: %s", logged, want)
+	}
+	h.expect(false, problem, "acme/hook", "bravo/page")
+	if h.log.String() != logged {
+		t.Errorf("logged again although nothing changed:\n%s", h.log)
+	}
+
+	// A newcomer with a mistake has no last good version.
+	h.write("contacts/new.yml", "kind: operator\n")
+	if _, problems := h.sync(); !strings.Contains(problems, "(and 4 more errors)") {
+		t.Errorf("problems of two files: %s", problems)
+	}
+	h.publish()
+	h.expectMetrics(1, 2, 0, `file="acme.yml",routed="true"`, `file="new.yml",routed="false"`)
+	if want := "level=WARN msg=\"contact rejected, its alerts reach nobody but the receivers of the base\" file=new.yml"; !strings.Contains(h.log.String(), want) {
+		t.Errorf("log:\n%s\nwant %s", h.log, want)
+	}
+	h.remove("contacts/new.yml")
+
+	// After a restart it is the same, since the live release remembers.
+	h.restart()
+	h.expect(true, problem, "acme/hook", "bravo/page")
+	h.expectMetrics(1, 1, 0, `file="acme.yml",routed="true"`)
+
+	// So it is when the folder is lost.
+	h.remove("contacts")
+	h.restart()
+	h.expect(false, "contacts: no such file or directory", "acme/hook", "bravo/page")
+	h.expectMetrics(2, 0, 1)
+
+	// Acme is repaired, bravo leaves.
+	h.write("contacts/acme.yml", hookContact("hx1"))
+	h.expect(true, "", "acme/hook")
+	h.expectMetrics(1, 0, 0)
+}
+
+// A contact that the base can't serve, or that doesn't reach whom it says, is found when it is merged.
+func TestQuarantineAtTheMerge(t *testing.T) {
+	h := newHouse(t)
+	h.write("contacts/acme.yml", hookContact("hx1"))
+	h.write("contacts/bravo.yml", hookContact("hx2"))
+	h.expect(true, "", "acme/hook", "bravo/hook")
+
+	h.write("contacts/acme.yml", hookContact("hx1")+"tests: [ { labels: { severity: info }, notify: [] } ]\n")
+	h.write("contacts/bravo.yml", strings.Replace(hookContact("hx2"), `webhook: { url: "https://hooks.acme.example/hx2" }`, `telegram: { chat_id: "1" }`, 1))
+	h.expect(true, "", "acme/hook", "bravo/hook")
+	h.expectMetrics(0, 2, 0, `file="acme.yml",routed="true"`, `file="bravo.yml",routed="true"`)
+	for i, want := range []string{
+		h.dir + `/contacts/acme.yml:7:48: test expects nobody, but hook would be told about {prep="hx1", severity="info"}`,
+		h.dir + "/contacts/bravo.yml:5:20: telegram without bot_token needs telegram_bot_token under global in alertmanager.yml",
+	} {
+		if got := h.agent.Status().Contacts[i].Problems.Error(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	live := h.live.(fstest.MapFS)[contactsFolder+"/bravo.yml"].Data
+	if string(live) != hookContact("hx2") {
+		t.Errorf("the source kept of bravo is not its last good one:\n%s", live)
+	}
+}
+
+// The key or a secret is gone for a while. Nobody is forgotten, and who changes nothing is sent the same.
+func TestSecretsGone(t *testing.T) {
+	h := newHouse(t)
+	key := newKeyPair(t)
+	h.write("age-key", key.identity.String()+"\n")
+	h.write("secrets/bravo.url", "https://hooks.bravo.example/\n")
+	h.write("contacts/acme.yml", fmt.Sprintf(mailContact, key.encrypt("noc@acme.example")))
+	h.write("contacts/bravo.yml", strings.ReplaceAll(hookContact("hx2"), `"https://hooks.acme.example/hx2"`, "{ secret: url }")+
+		"quiet_hours: { night: { times: '22:00-07:00' } }\n")
+	h.write("contacts/charlie.yml", hookContact("hx3"))
+	h.expect(true, "", "acme/mail", "bravo/hook", "charlie/hook")
+	before := h.live.(fstest.MapFS)
+	if want := fmt.Sprintf("url_file: %q", h.opts.Contacts.SecretsDir+"/bravo.url"); !bytes.Contains(before[MainFile].Data, []byte(want)) {
+		t.Errorf("want %s in\n%s", want, before[MainFile].Data)
+	}
+	if bytes.Contains(before[contactsFolder+"/acme.yml"].Data, []byte("noc@acme.example")) {
+		t.Error("the source of a contact is kept decrypted")
+	}
+
+	h.remove("age-key")
+	h.remove("secrets")
+	h.restart()
+	_, problems := h.sync()
+	if want := "contacts/acme.yml:6:31: age can't be decrypted: open age-key: no such file or directory (and 1 more errors)"; problems != want {
+		t.Errorf("got %s, want %s", problems, want)
+	}
+	h.publish()
+	after := h.live.(fstest.MapFS)
+	for name := range maps.Keys(before) {
+		if diff := cmp.Diff(string(before[name].Data), string(after[name].Data)); diff != "" {
+			t.Errorf("%s changed:\n%s", name, diff)
+		}
+	}
+
+	// A contact whose rules no longer hold isn't kept by that.
+	h.opts.Severities = []string{"low", "high"}
+	h.live = fstest.MapFS{
+		MainFile:                       before[MainFile],
+		contactsFolder + "/acme.yml":   &fstest.MapFile{Data: []byte("kind: operator\n")},
+		contactsFolder + "/bravo.yml":  before[contactsFolder+"/bravo.yml"],
+		contactsFolder + "/ignored.md": &fstest.MapFile{},
+	}
+	h.restart()
+	h.sync()
+	if diff := cmp.Diff([]string{"bravo/hook", "charlie/hook"}, h.publish()); diff != "" {
+		t.Errorf("receivers (-want +got):\n%s", diff)
+	}
+}
+
+// All that can fail comes before anything is returned.
+func TestGenerateFails(t *testing.T) {
+	h := newHouse(t)
+	h.opts.BaseDir = "/etc/stoker/alertmanager"
+	h.restart()
+	h.write("contacts/acme.yml", hookContact("hx1"))
+	generate := func() string {
+		files, err := h.agent.Generate(context.Background(), h.base, h.live)
+		if err == nil || files != nil {
+			t.Fatalf("got %v, %v", slices.Collect(maps.Keys(files)), err)
+		}
+		return err.Error()
+	}
+	delete(h.base, MainFile)
+	if got, want := generate(), "/etc/stoker/alertmanager/alertmanager.yml: missing"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	h.base[MainFile] = []byte("route:\n  receiver: tema\nreceivers:\n- name: team\n")
+	if got, want := generate(), `/etc/stoker/alertmanager/alertmanager.yml:2:13: undefined receiver "tema" used in route`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+
+	// A live release that can't be read is no reason to forget who is in it.
+	h.base[MainFile] = []byte(houseBase)
+	h.write("contacts/acme.yml", "kind: operator\n")
+	h.restart()
+	broken := errors.New("input/output error")
+	for _, name := range []string{contactsFolder, contactsFolder + "/acme.yml", MainFile} {
+		h.live = brokenFS{fstest.MapFS{contactsFolder + "/acme.yml": {}, MainFile: {}}, name, broken}
+		if _, err := h.agent.Generate(context.Background(), h.base, h.live); !errors.Is(err, broken) {
+			t.Errorf("%s can't be read: error %v", name, err)
+		}
+	}
+
+	canceled, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := h.agent.Sync(canceled); !errors.Is(err, context.Canceled) {
+		t.Errorf("Sync when canceled: %v", err)
+	}
+}
+
+// A brokenFS fails to read one file or folder.
+type brokenFS struct {
+	fs.FS
+	name string
+	err  error
+}
+
+func (b brokenFS) Open(name string) (fs.File, error) {
+	if name == b.name {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: b.err}
+	}
+	return b.FS.Open(name)
+}
+
+// The main file of a release stands where that of the base stood, beside the same files.
+func TestTemplatePathsStayRelative(t *testing.T) {
+	h := newHouse(t)
+	h.write("contacts/acme.yml", hookContact("hx1"))
+	files, err := h.agent.Generate(context.Background(), h.base, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{".stoker/contacts/acme.yml", MainFile}; !slices.Equal(slices.Sorted(maps.Keys(files)), want) {
+		t.Errorf("files %v, want %v", slices.Sorted(maps.Keys(files)), want)
+	}
+	if string(files[".stoker/contacts/acme.yml"]) != hookContact("hx1") {
+		t.Error("the source is not the contact's file")
+	}
+	file := filepath.Join(t.TempDir(), MainFile)
+	if err := os.WriteFile(file, files[MainFile], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.LoadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := filepath.Join(filepath.Dir(file), "templates/*.tmpl"); cfg.Templates[0] != want {
+		t.Errorf("template %s, want %s", cfg.Templates[0], want)
+	}
+}
+
+func TestMetricsLint(t *testing.T) {
+	h := newHouse(t)
+	problems, err := testutil.GatherAndLint(h.opts.Registerer.(*prometheus.Registry))
+	if err != nil || len(problems) > 0 {
+		t.Error(problems, err)
+	}
+}

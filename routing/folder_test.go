@@ -1,0 +1,98 @@
+package routing
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func (h *house) link(target, name string) {
+	h.t.Helper()
+	if err := os.Symlink(target, filepath.Join(h.dir, name)); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// readable lists what readFolder finds: the stems of contacts, and the problems of other files.
+func (h *house) readable() []string {
+	h.t.Helper()
+	files, err := readFolder(context.Background(), h.opts.Contacts.Dir, testSite())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var found []string
+	for _, f := range files {
+		if f.contact != nil {
+			found = append(found, f.name+": "+f.contact.Stem)
+		}
+		for _, p := range f.problems {
+			found = append(found, strings.ReplaceAll(p.Error(), h.dir+"/", ""))
+		}
+	}
+	return found
+}
+
+func TestFolder(t *testing.T) {
+	h := newHouse(t)
+	h.write("contacts/acme.yml", hookContact("hx1"))
+	h.write("contacts/eu/de/bravo.yml", hookContact("hx2"))
+	h.write("contacts/charlie.yaml", hookContact("hx3"))
+	h.write("contacts/Delta.yml", hookContact("hx4"))
+	h.write("contacts/echo.yml", hookContact("hx5"))
+	h.write("contacts/us/echo.yml", hookContact("hx6"))
+	h.write("contacts/foxtrot.yml/golf.yml", hookContact("hx7"))
+	h.write("contacts/README.md", "no contact")
+	h.write("contacts/.github/workflows/check.yml", "no contact")
+	h.write("contacts/.hidden.yml", "no contact")
+	h.write("outside.yml", hookContact("hx8"))
+	h.link("../outside.yml", "contacts/hotel.yml")
+	h.link(filepath.Join(h.dir, "outside.yml"), "contacts/india.yml")
+	h.link("acme.yml", "contacts/juliett.yml")
+	h.link("eu", "contacts/kilo")
+	h.link("nowhere", "contacts/lima.yml")
+	want := []string{
+		"contacts/Delta.yml: file name must match [a-z0-9-]+.yml",
+		"acme.yml: acme",
+		"contacts/charlie.yaml: contact files end in .yml, rename it to charlie.yml",
+		"contacts/echo.yml: has the same name as contacts/us/echo.yml, rename one of them",
+		"eu/de/bravo.yml: bravo",
+		"foxtrot.yml/golf.yml: golf",
+		"contacts/hotel.yml: path escapes from parent",
+		"contacts/india.yml: path escapes from parent",
+		"juliett.yml: juliett",
+		"contacts/kilo: is a link to a folder, which is not followed",
+		"contacts/lima.yml: no such file or directory",
+		"contacts/us/echo.yml: has the same name as contacts/echo.yml, rename one of them",
+	}
+	if diff := cmp.Diff(want, h.readable()); diff != "" {
+		t.Errorf("found (-want +got):\n%s", diff)
+	}
+}
+
+// A mounted ConfigMap links every file to ..data, which links to a folder of one version.
+func TestFolderOfConfigMap(t *testing.T) {
+	h := newHouse(t)
+	h.write("contacts/..2026_11_25/acme.yml", hookContact("hx1"))
+	h.write("contacts/..2026_11_25/bravo.yml", hookContact("hx2"))
+	h.link("..2026_11_25", "contacts/..data")
+	h.link("..data/acme.yml", "contacts/acme.yml")
+	h.link("..data/bravo.yml", "contacts/bravo.yml")
+	if diff := cmp.Diff([]string{"acme.yml: acme", "bravo.yml: bravo"}, h.readable()); diff != "" {
+		t.Errorf("found (-want +got):\n%s", diff)
+	}
+}
+
+// git-sync moves a link to the folder itself.
+func TestFolderBehindLink(t *testing.T) {
+	h := newHouse(t)
+	h.write("worktrees/1/contacts/acme.yml", hookContact("hx1"))
+	h.link("worktrees/1", "current")
+	h.opts.Contacts.Dir = filepath.Join(h.dir, "current/contacts")
+	if diff := cmp.Diff([]string{"acme.yml: acme"}, h.readable()); diff != "" {
+		t.Errorf("found (-want +got):\n%s", diff)
+	}
+}
