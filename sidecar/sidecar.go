@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -247,6 +248,18 @@ func (s *Sidecar) lock(address string) (release func(), err error) {
 	return release, nil
 }
 
+// prepare makes the folder of the targets files. A Prometheus that starts before it is there can't watch it, and
+// finds the first targets only with file_sd's refresh_interval, five minutes later.
+func (s *Sidecar) prepare() error {
+	if s.discovery == nil || s.cfg.Discovery.TargetsDir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(s.cfg.Discovery.TargetsDir, 0o755); err != nil {
+		return fmt.Errorf("discovery.targets_dir: %w", err)
+	}
+	return nil
+}
+
 // Run runs the agents, their watchers and the web listener until ctx ends or a listener fails. Passes that are
 // under way are cancelled.
 func (s *Sidecar) Run(ctx context.Context, w WebOptions) error {
@@ -262,6 +275,9 @@ func (s *Sidecar) Run(ctx context.Context, w WebOptions) error {
 		return err
 	}
 	defer unlock()
+	if err := s.prepare(); err != nil {
+		return err
+	}
 
 	var g run.Group
 	{
@@ -315,6 +331,9 @@ func (s *Sidecar) SyncOnce(ctx context.Context) ([]Result, error) {
 		return nil, err
 	}
 	defer unlock()
+	if err := s.prepare(); err != nil {
+		return nil, err
+	}
 	var results []Result
 	for _, l := range s.loops {
 		if s.options.PublishOnly && l.name == agentDiscovery {

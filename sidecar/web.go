@@ -64,9 +64,6 @@ func (s *Sidecar) serve(listeners []net.Listener, w WebOptions) (serve func() er
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
 	serve = func() error {
-		for _, l := range listeners {
-			s.logger.Info("web listener is open", "address", l.Addr())
-		}
 		err := web.ServeMultiple(listeners, server, &web.FlagConfig{WebConfigFile: &w.ConfigFile}, s.logger)
 		if errors.Is(err, http.ErrServerClosed) {
 			return nil

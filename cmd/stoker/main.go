@@ -41,6 +41,8 @@ var errProblems = errors.New("problems found")
 // usageError is a mistake on the command line.
 type usageError struct{ error }
 
+func (e usageError) Unwrap() error { return e.error }
+
 // app is what the commands share.
 type app struct {
 	configFile string

@@ -48,6 +48,9 @@ func setup(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("WEB", "127.0.0.1:"+port)
+	// Until a script starts them, there are no servers.
+	env.Setenv("PROMETHEUS", "http://127.0.0.1:1")
+	env.Setenv("ALERTMANAGER", "http://127.0.0.1:1")
 	now := time.Now().UTC()
 	env.Setenv("NOW", now.Format(time.RFC3339))
 	env.Setenv("LATER", now.Add(time.Hour).Format(time.RFC3339))
@@ -78,11 +81,11 @@ func freePort() (string, error) {
 	return port, err
 }
 
-// expand FILE… replaces ${NAME} in files by the script's variables.
+// expand FILE.in… writes FILE with the script's variables in place of ${NAME}.
 func cmdExpand(ts *testscript.TestScript, neg bool, args []string) {
 	for _, name := range args {
 		expanded := os.Expand(ts.ReadFile(name), ts.Getenv)
-		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(expanded), 0o644))
+		ts.Check(os.WriteFile(strings.TrimSuffix(ts.MkAbs(name), ".in"), []byte(expanded), 0o644))
 	}
 }
 
@@ -229,8 +232,8 @@ func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
 	servertest.Eventually(scriptTB{ts, worldOf(ts)}, patience, func() error {
 		answer, err := ask(http.MethodGet, args[0], "")
 		for _, text := range args[1:] {
-			if strings.Contains(answer, text) == neg {
-				return fmt.Errorf("%s (%w): %q\n%s", args[0], err, text, answer)
+			if err == nil && strings.Contains(answer, text) == neg {
+				err = fmt.Errorf("%s: %q\n%s", args[0], text, answer)
 			}
 		}
 		return err
