@@ -127,6 +127,7 @@ func (a *Agent) load(ctx context.Context) error {
 	}
 	a.metrics.rules(a.good, rules)
 	a.data, a.good = data, rules
+	a.logger.Info("Loaded the silences", "file", a.cfg.File, "rules", len(rules))
 	return nil
 }
 
@@ -262,6 +263,7 @@ func (a *Agent) change(ctx context.Context, c Change) (wrote bool, err error) {
 		if err != nil {
 			return false, err
 		}
+		wrote = true
 		verb := "Created a silence"
 		if c.Post.ID != "" {
 			verb = "Edited a silence"
@@ -269,32 +271,35 @@ func (a *Agent) change(ctx context.Context, c Change) (wrote bool, err error) {
 		logger.Info(verb, "id", id, "ends_at", c.Post.EndsAt)
 	}
 	if c.End != nil {
-		if err := a.end(ctx, *c.End, c.Reason); err != nil {
-			return c.Post != nil, err
+		marked, err := a.end(ctx, *c.End, c.Reason)
+		if err != nil {
+			return wrote || marked, err
 		}
+		wrote = true
 		logger.Info("Ended a silence", "id", c.End.ID, "reason", c.Reason)
 	}
-	return true, nil
+	return wrote, nil
 }
 
 // end marks a silence with the reason and expires it. These are two requests,
 // because an end just ahead of our clock may be behind the server's. When only
 // the first comes through, the next pass finds the mark and does the second.
-func (a *Agent) end(ctx context.Context, s Silence, reason string) error {
+func (a *Agent) end(ctx context.Context, s Silence, reason string) (marked bool, err error) {
 	if m, text, ok := parseMark(s.Comment); ok && m.ended == "" {
 		m.ended = reason
 		s.Comment = text + " " + m.String()
 		id, err := a.client.post(ctx, s)
 		switch {
 		case err == nil:
-			s.ID = id // another one if it began between the list and now
+			marked = true
+			s.ID = id // another one if a person has ended it since the list
 		case !refused(err):
-			return err
+			return false, err
 		default:
 			a.logger.Warn("Alertmanager refuses the reason in a silence's comment, ending it without", "id", s.ID, "reason", reason, "err", err)
 		}
 	}
-	return a.client.expire(ctx, s.ID)
+	return marked, a.client.expire(ctx, s.ID)
 }
 
 // refused reports whether the server said no to this silence, rather than

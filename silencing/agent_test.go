@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -312,12 +313,8 @@ func TestEndInterruptedHalfway(t *testing.T) {
 		h.wire.fault = onlyFor("/api/v2/silence/", func(*http.Request) (*http.Response, error) {
 			return nil, errors.New("connection reset")
 		})
-		h.wire.writes = nil
-		if _, err := h.agent.Sync(t.Context()); err == nil || !strings.Contains(err.Error(), "2 more changes not tried") {
-			t.Errorf("error is %v", err)
-		}
-		if len(h.wire.writes) != 1 {
-			t.Errorf("writes are %q", h.wire.writes)
+		if writes, err := h.trySync(); err == nil || !strings.Contains(err.Error(), "2 more changes not tried") || len(writes) != 1 {
+			t.Errorf("error %v, writes %q", err, writes)
 		}
 		h.wire.fault = nil
 		if got := len(h.sync()); got != 5 { // one DELETE, and two silences that take two requests
@@ -327,6 +324,48 @@ func TestEndInterruptedHalfway(t *testing.T) {
 			if m, _, _ := parseMark(h.one(rule, "expired").Comment); m.ended != removed {
 				t.Errorf("%s is ended as %q", rule, m.ended)
 			}
+		}
+	})
+}
+
+func TestEndWithoutRoomForTheReason(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		h.write(threeRules)
+		h.sync()
+		h.write("silences: []\n")
+		h.wire.fault = func(req *http.Request) (*http.Response, error) {
+			if req.Method != http.MethodPost {
+				return nil, nil
+			}
+			body := io.NopCloser(strings.NewReader(`"silence exceeded maximum size: 310 bytes (limit: 300 bytes)"`))
+			return &http.Response{StatusCode: 400, Body: body, Request: req}, nil
+		}
+		h.sync()
+		for _, rule := range []string{"disk", "upgrade", "flapping"} {
+			h.one(rule, "expired")
+		}
+		if !strings.Contains(h.logs.String(), "ending it without") {
+			t.Error("not logged")
+		}
+	})
+}
+
+func TestConcurrentPasses(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		h.write(threeRules)
+		var group sync.WaitGroup
+		for range 4 {
+			group.Go(func() {
+				if _, err := h.agent.Sync(t.Context()); err != nil {
+					t.Error(err)
+				}
+				h.agent.Status()
+				h.agent.Next(h.now)
+			})
+		}
+		group.Wait()
+		if n := len(h.list()); n != 3 {
+			t.Errorf("%d silences, want 3", n)
 		}
 	})
 }
@@ -365,6 +404,43 @@ func TestBrokenFileHoldsLastGood(t *testing.T) {
 		}
 		h.write(threeRules)
 		h.noWrites("file back")
+	})
+}
+
+func TestBrokenFileAtTheStartEndsNothing(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		h.write(threeRules)
+		h.sync()
+		before := h.list()
+		h.restart()
+		h.write("silences:\n")
+		if writes, err := h.trySync(); err == nil || len(writes) > 0 {
+			t.Errorf("error %v, writes %q", err, writes)
+		}
+		if d := cmp.Diff(before, h.list()); d != "" {
+			t.Errorf("silences have changed:\n%s", d)
+		}
+	})
+}
+
+func TestPersonEndsOneThatIsBeingEnded(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		h.write(threeRules)
+		h.sync()
+		disk := h.one("disk", "active")
+		h.write("silences: []\n")
+		h.wire.fault = onlyFor("/api/v2/silences", func(req *http.Request) (*http.Response, error) {
+			if req.Method == http.MethodPost {
+				h.wire.fault = nil
+				h.person("DELETE", "silence/"+disk.ID, nil)
+			}
+			return nil, nil
+		})
+		h.sync() // the server makes a new silence of the one that is to be marked
+		if n := len(h.of("disk", "active")); n != 0 {
+			t.Errorf("%d are active", n)
+		}
+		h.noWrites("again")
 	})
 }
 
@@ -432,8 +508,17 @@ func TestLimitOfSilences(t *testing.T) {
 	}
 	h.one("disk", "active")
 	h.one("upgrade", "pending")
-	h.write(strings.ReplaceAll(threeRules[:strings.Index(threeRules, "- name: flapping")], "disk swap", "disk swaps"))
-	h.sync() // an edit needs no place
+
+	// An edit needs no place, and doesn't wait for what comes before it.
+	first := strings.Index(threeRules, "- name: disk")
+	last := strings.Index(threeRules, "- name: flapping")
+	h.write(threeRules[:first] + threeRules[last:] + strings.Replace(threeRules[first:last], "disk swap", "disk swaps", 1))
+	if writes, err := h.trySync(); err == nil || err.Error() != want || len(writes) != 2 {
+		t.Errorf("error %v, want %s; writes %q", err, want, writes)
+	}
+	if c := h.one("disk", "active").Comment; !strings.HasPrefix(c, "disk swaps ") {
+		t.Errorf("comment is %q", c)
+	}
 	h.write("silences: []\n")
 	h.sync()
 	h.one("disk", "expired")

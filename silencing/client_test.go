@@ -71,6 +71,19 @@ func TestWordsOfTheServer(t *testing.T) {
 	}
 }
 
+func TestExpireOfWhatIsGone(t *testing.T) {
+	for code, want := range map[int]string{
+		200: "", 404: "", 405: "DELETE silence/1: 405 Method Not Allowed: no",
+	} {
+		c := testClient(t, "http://a", func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: code, Body: io.NopCloser(strings.NewReader("no"))}, nil
+		})
+		if err := c.expire(context.Background(), "1"); (err == nil) != (want == "") || err != nil && err.Error() != want {
+			t.Errorf("%d: %v", code, err)
+		}
+	}
+}
+
 // endless is a body that never ends.
 type endless struct{}
 

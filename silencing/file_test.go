@@ -94,6 +94,7 @@ func TestInvalidFiles(t *testing.T) {
 			"20:13: matchers silence nearly everything, add one that names what is silenced, like alertname=\"DiskFull\"",
 			"24:13: matchers silence severity=\"critical\" too, add severity!=\"critical\" or allow_critical: true",
 			"28:13: matchers silence severity=\"critical\" too, add severity!=\"critical\" or allow_critical: true",
+			"33:13: matchers silence nearly everything, add one that names what is silenced, like alertname=\"DiskFull\"",
 		},
 		"invalid-missing.yml": {
 			"2:3: comment is missing",

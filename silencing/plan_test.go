@@ -168,6 +168,14 @@ func TestPlan(t *testing.T) {
 			want: []string{"changed r@once: post new -1h to 2h, end 1 replaced", "duplicate r@once: end 2 duplicate"},
 		},
 		{
+			name: "several, the oldest with the mark but other matchers", rules: []Rule{rule},
+			current: []Silence{
+				on("1", "active", rule, starts(hour(-9)), func(s *Silence) { s.Matchers = []Matcher{alertB} }),
+				on("2", "active", rule),
+			},
+			want: []string{"duplicate r@once: end 1 duplicate"},
+		},
+		{
 			name: "people's, with all of it but the author or the mark",
 			current: []Silence{
 				on("1", "active", rule, by("alice")), on("2", "active", rule, comment("mine now")),

@@ -68,9 +68,9 @@ func (s *Schedule) shortestGap(now, end time.Time) time.Duration {
 // Several readings in one gap begin at the same instant, which is yielded once.
 func (s *Schedule) starts(after time.Time) iter.Seq[time.Time] {
 	return func(yield func(time.Time) bool) {
-		// A later reading never begins earlier, so those before after's own
-		// reading have begun by then.
-		reading := asUTC(after.In(s.Location)).Add(-time.Second)
+		// A later reading never begins earlier, so all up to after's own have
+		// begun by then.
+		reading := asUTC(after.In(s.Location))
 		for last := after; ; {
 			reading = s.clock.Next(reading)
 			if reading.IsZero() {
