@@ -323,6 +323,18 @@ func (s *Sidecar) SyncAll(ctx context.Context) ([]Result, error) {
 	return results, errors.Join(errs...)
 }
 
+// AcceptDrop makes the next answer of each network count even if many of its nodes are gone.
+func (s *Sidecar) AcceptDrop(networks []string) error {
+	if len(networks) > 0 && s.discovery == nil {
+		return errors.New("discovery isn't selected, so there is no network whose drop could be accepted")
+	}
+	var errs []error
+	for _, n := range networks {
+		errs = append(errs, s.discovery.AcceptDrop(n))
+	}
+	return errors.Join(errs...)
+}
+
 // SyncOnce locks the output_dirs, runs one pass of every agent in order, and returns the results. It is an
 // error of type *reload.ErrLocked if another process holds a lock.
 func (s *Sidecar) SyncOnce(ctx context.Context) ([]Result, error) {

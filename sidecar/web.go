@@ -90,7 +90,8 @@ func (s *Sidecar) Handler() http.Handler {
 	mux.HandleFunc("POST /-/sync", s.syncNow)
 	mux.HandleFunc("GET /api/v1/status", s.statusJSON)
 	mux.HandleFunc("GET /{$}", s.statusPage)
-	return mux
+	// No page of another site may start a pass in a visitor's name.
+	return http.NewCrossOriginProtection().Handler(mux)
 }
 
 // healthy answers 200 while no loop hangs.
@@ -130,8 +131,13 @@ func (s *Sidecar) ready(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// syncNow runs a pass of every agent and answers with the results: 200 if all succeeded, else 500.
+// syncNow runs a pass of every agent and answers with the results: 200 if all succeeded, else 500. With
+// accept_drop=NETWORK, repeatable, the next answer of that network counts even if many of its nodes are gone.
 func (s *Sidecar) syncNow(w http.ResponseWriter, r *http.Request) {
+	if err := s.AcceptDrop(r.URL.Query()["accept_drop"]); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
 	results, err := s.SyncAll(r.Context())
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)

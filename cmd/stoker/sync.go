@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -20,9 +21,12 @@ func (a *app) addSync(k *kingpin.Application, register func(*kingpin.CmdClause, 
 	a.agentFlag(c)
 	var publishOnly bool
 	var wait time.Duration
+	var acceptDrop []string
 	c.Flag("publish-only", "Contact no server; succeed once every selected server has a checked live release. For init containers.").
 		BoolVar(&publishOnly)
 	c.Flag("wait", "Try again for up to this long, for servers that are still starting.").Default("0s").DurationVar(&wait)
+	c.Flag("accept-drop", "Let the next answer of this network count even if many of its nodes are gone, repeatable.").
+		PlaceHolder("NETWORK").StringsVar(&acceptDrop)
 	register(c, func(ctx context.Context) error {
 		cfg, err := a.load()
 		if err != nil {
@@ -32,9 +36,12 @@ func (a *app) addSync(k *kingpin.Application, register func(*kingpin.CmdClause, 
 		if err != nil {
 			return usageError{err}
 		}
+		if err := s.AcceptDrop(acceptDrop); err != nil {
+			return usageError{err}
+		}
 		deadline := time.Now().Add(wait)
 		for {
-			results, err := a.syncOnce(ctx, s)
+			results, err := a.syncOnce(ctx, s, acceptDrop)
 			if err != nil {
 				return err
 			}
@@ -57,7 +64,7 @@ func (a *app) addSync(k *kingpin.Application, register func(*kingpin.CmdClause, 
 }
 
 // syncOnce runs one pass here or, if a running stoker holds the output_dirs, there.
-func (a *app) syncOnce(ctx context.Context, s *sidecar.Sidecar) ([]sidecar.Result, error) {
+func (a *app) syncOnce(ctx context.Context, s *sidecar.Sidecar, acceptDrop []string) ([]sidecar.Result, error) {
 	results, err := s.SyncOnce(ctx)
 	var locked *reload.ErrLocked
 	if !errors.As(err, &locked) {
@@ -67,12 +74,13 @@ func (a *app) syncOnce(ctx context.Context, s *sidecar.Sidecar) ([]sidecar.Resul
 		return nil, fmt.Errorf("%w, which has no web listener to ask: try again when it has ended", err)
 	}
 	fmt.Fprintf(a.stderr, "stoker: asking the stoker that runs at %s\n", locked.Address)
-	return askToSync(ctx, locked.Address)
+	return askToSync(ctx, locked.Address, acceptDrop)
 }
 
 // askToSync asks a running stoker for a pass of every agent.
-func askToSync(ctx context.Context, address string) ([]sidecar.Result, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address+"/-/sync", nil)
+func askToSync(ctx context.Context, address string, acceptDrop []string) ([]sidecar.Result, error) {
+	query := url.Values{"accept_drop": acceptDrop}.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address+"/-/sync?"+query, nil)
 	if err != nil {
 		return nil, err
 	}
