@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/stoker-project/stoker/reload/servertest"
 )
 
 func TestApplyTwice(t *testing.T) {
@@ -442,6 +444,20 @@ func TestPersonEndsOneThatIsBeingEnded(t *testing.T) {
 		}
 		h.noWrites("again")
 	})
+}
+
+func TestClusterOfOne(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		h.write(threeRules)
+		servertest.Eventually(t, time.Minute, func() error {
+			_, err := h.trySync() // waits for the cluster to settle
+			return err
+		})
+		h.one("disk", "active")
+		if p := h.agent.Status().Position; p != 0 {
+			t.Errorf("position is %d", p)
+		}
+	}, "--cluster.listen-address=127.0.0.1:0", "--cluster.settle-timeout=1s")
 }
 
 func TestRecurringIsThereAheadOfTime(t *testing.T) {
