@@ -41,7 +41,7 @@ func Faults() []Fault {
 		Truncated(),
 		NotJSON(),
 		EmptyBody(),
-		Huge(64 << 20),
+		Huge(20 << 20),
 		Nested(20_000),
 		NullResult(),
 		NoPReps(),
@@ -220,7 +220,7 @@ func Shifting() Fault {
 	})
 }
 
-// Unpinned sends every page from another block, whatever height was asked for.
+// Unpinned says of every page that it is from another block than was asked for.
 func Unpinned() Fault {
 	var mu sync.Mutex
 	var block int64
@@ -229,7 +229,7 @@ func Unpinned() Fault {
 		defer mu.Unlock()
 		if height, err := strconv.ParseInt(fmt.Sprint(r["blockHeight"]), 0, 64); err == nil {
 			block++
-			r["blockHeight"] = hexInt(height + block)
+			r["blockHeight"] = hexInt(height - block)
 		}
 	})
 }

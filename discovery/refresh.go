@@ -1,0 +1,224 @@
+package discovery
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
+)
+
+// rules are a network's settings, parsed.
+type rules struct {
+	name         string
+	networkID    string
+	ranks        rankRange
+	removeAfter  time.Duration
+	allowPrivate bool
+	exporters    []Exporter
+	schedule     cron.Schedule // nil: interval
+	interval     time.Duration
+}
+
+// A network is all there is to one network: its rules, endpoints and files, and
+// what its last refresh found.
+type network struct {
+	rules
+	clients  []*client
+	store    *store
+	resolver Resolver
+	logger   *slog.Logger
+
+	said map[string]bool // lines of the last log
+}
+
+// An outcome is what one refresh found and would leave behind.
+type outcome struct {
+	saved
+	next     Baseline // the baseline from then on
+	rendered []byte   // the targets file of an accepted answer
+	answered bool     // held and refused are of a whole answer, accepted or not
+	accepted bool
+	held     []Held
+	refused  []Refusal
+	err      error
+}
+
+// refresh asks the network and decides, and changes nothing on disk.
+//
+// The endpoints are asked one after the other until an answer is accepted: the
+// healthy ones in their order, then those that failed lately. An answer that is
+// held makes it ask the next one, which agrees, or says something acceptable.
+func (n *network) refresh(ctx context.Context, insist bool, now time.Time) outcome {
+	found, err := n.store.load()
+	o := outcome{saved: found, next: found.base, err: err}
+	if err != nil {
+		return o
+	}
+	if o.warning != nil {
+		n.logger.Warn("A file can't be understood and counts as absent", "err", o.warning)
+	}
+	var errs []error
+	var suspects []*Answer
+	for _, c := range n.order(now) {
+		answer, err := c.fetch(ctx, &n.rules, n.resolver)
+		if ctx.Err() != nil {
+			o.err = context.Cause(ctx)
+			return o
+		}
+		var v verdict
+		if err == nil {
+			v = judge(o.base, answer, suspects, &n.rules, insist, now)
+			err = v.err
+		}
+		switch {
+		case err == nil:
+			c.sick = sickness{}
+			for _, err := range errs {
+				n.logger.Warn("An endpoint was passed over", "err", err)
+			}
+			o.next, o.held, o.refused, o.answered, o.accepted = v.next, v.held, answer.Refused, true, true
+			o.rendered = appendTargets(make([]byte, 0, len(o.file)+len(o.file)/8), n.name, o.next.Preps, n.exporters)
+			return o
+		case errors.Is(err, errDrop):
+			c.sick = sickness{}
+			suspects = append(suspects, answer)
+			o.next, o.held, o.refused, o.answered = v.next, v.held, answer.Refused, true
+		default:
+			c.sick.failed(now, err)
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", c.host, err))
+	}
+	keeping := "no targets yet"
+	if n := len(o.base.Preps); n > 0 {
+		keeping = fmt.Sprintf("keeping the targets of %d P-Reps", n)
+	}
+	o.err = fmt.Errorf("%s: %w", keeping, errors.Join(errs...))
+	return o
+}
+
+// order is the order to ask the endpoints in.
+func (n *network) order(now time.Time) []*client {
+	clients := slices.Clone(n.clients)
+	slices.SortStableFunc(clients, func(a, b *client) int {
+		return cmp.Compare(a.sick.rank(now), b.sick.rank(now))
+	})
+	return clients
+}
+
+// save writes what an outcome changes.
+func (n *network) save(o outcome) (changed bool, err error) {
+	if o.accepted || !o.next.HeldSince.Equal(o.base.HeldSince) {
+		if err := n.store.saveState(o.next); err != nil {
+			return false, err
+		}
+	}
+	if !o.accepted || bytes.Equal(o.file, o.rendered) {
+		return false, nil
+	}
+	if err := n.store.write(n.store.path, o.rendered); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// due is when to refresh next after a refresh at now: by schedule or interval,
+// or earlier to try a failed endpoint again.
+func (n *network) due(now time.Time, o outcome) time.Time {
+	var next time.Time
+	if n.schedule != nil {
+		next = n.schedule.Next(now.UTC())
+	} else {
+		tenth := int64(n.interval / 10)
+		next = now.Add(n.interval + time.Duration(rand.Int64N(2*tenth+1)-tenth))
+	}
+	if o.err == nil {
+		return next
+	}
+	for _, c := range n.clients {
+		if c.sick.until.After(now) && c.sick.until.Before(next) {
+			next = c.sick.until
+		}
+	}
+	return next
+}
+
+// log says what an outcome changed, and what is refused, held or doubtful where
+// that isn't what was said last time.
+func (n *network) log(o outcome, changed bool) {
+	if changed {
+		d := diff(o.base.Preps, o.next.Preps)
+		n.logger.Info("Targets changed", "preps", len(o.next.Preps), "height", o.next.Height, "source", o.next.Source,
+			"joined", d.joined, "left", d.left, "moved", d.moved, "renamed", d.renamed)
+	}
+	if !o.answered {
+		return
+	}
+	var lines []string
+	for _, r := range o.refused {
+		lines = append(lines, fmt.Sprintf("no target for %s (%s): %s endpoint %q", r.Name, r.Owner, r.Reason, r.Endpoint))
+	}
+	for _, h := range o.held {
+		lines = append(lines, fmt.Sprintf("keeping targets of %s (%s): %s", h.Name, h.Owner, h.Reason))
+	}
+	for _, s := range sharedEndpoints(o.next.Preps) {
+		lines = append(lines, "several P-Reps at one endpoint, keeping all: "+s)
+	}
+	said := make(map[string]bool, len(n.said))
+	for _, line := range lines {
+		if !n.said[line] && len(said) < maxSaid {
+			n.logger.Warn(line)
+		}
+		said[line] = true
+	}
+	n.said = said
+}
+
+// maxSaid bounds the lines that one refresh logs about P-Reps.
+const maxSaid = 50
+
+// changes are the names of P-Reps by what happened to them, few of each.
+type changes struct{ joined, left, moved, renamed names }
+
+// names is a list that prints its first few.
+type names []string
+
+func (n names) LogValue() slog.Value {
+	const few = 10
+	if len(n) <= few {
+		return slog.StringValue(strings.Join(n, ", "))
+	}
+	return slog.StringValue(fmt.Sprintf("%s and %d more", strings.Join(n[:few], ", "), len(n)-few))
+}
+
+func diff(from, to []Prep) (d changes) {
+	old := make(map[string]Prep, len(from))
+	for _, p := range from {
+		old[p.Owner] = p
+	}
+	for _, p := range to {
+		o, known := old[p.Owner]
+		delete(old, p.Owner)
+		switch {
+		case !known:
+			d.joined = append(d.joined, p.Name)
+		case o.Host != p.Host:
+			d.moved = append(d.moved, p.Name)
+		case o.Name != p.Name:
+			d.renamed = append(d.renamed, p.Name)
+		}
+	}
+	for _, p := range from {
+		if _, ok := old[p.Owner]; ok {
+			d.left = append(d.left, p.Name)
+		}
+	}
+	return d
+}

@@ -1,0 +1,186 @@
+package discovery
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Labels of a target. The first four are public; the others are there while
+// Prometheus relabels and then dropped.
+const (
+	labelNetwork  = "network"
+	labelPrep     = "prep"
+	labelPrepName = "prep_name"
+	labelExporter = "exporter"
+
+	labelScheme      = "__scheme__"
+	labelMetricsPath = "__metrics_path__"
+	labelRank        = "__meta_icon_rank"
+	labelGrade       = "__meta_icon_grade"
+	labelCountry     = "__meta_icon_country"
+	labelCity        = "__meta_icon_city"
+	labelNodeAddress = "__meta_icon_node_address"
+	labelP2PHost     = "__meta_icon_p2p_host"
+	labelP2PPort     = "__meta_icon_p2p_port"
+	labelWebsite     = "__meta_icon_website"
+)
+
+// appendTargets appends a file_sd file in JSON with one target group for every
+// P-Rep and exporter, a group a line, in the order given. It is written by hand
+// because a map of labels for each of 50,000 groups costs more than everything
+// else together.
+func appendTargets(b []byte, network string, preps []Prep, exporters []Exporter) []byte {
+	b = append(b, '[')
+	var common []byte // the labels that a P-Rep's groups share
+	for i, p := range preps {
+		common = p.appendLabels(common[:0], network)
+		for j, e := range exporters {
+			if i+j > 0 {
+				b = append(b, ',')
+			}
+			b = append(b, "\n{\"targets\":["...)
+			b = appendString(b, joinPort(p.Host, e.Port))
+			b = append(b, "],\"labels\":{"...)
+			b = appendLabel(b, labelExporter, e.Name)
+			b = append(b, ',')
+			b = append(b, common...)
+			b = append(b, ',')
+			b = appendLabel(b, labelScheme, e.Scheme)
+			b = append(b, ',')
+			b = appendLabel(b, labelMetricsPath, e.Path)
+			b = append(b, "}}"...)
+		}
+	}
+	return append(b, "\n]\n"...)
+}
+
+func (p *Prep) appendLabels(b []byte, network string) []byte {
+	b = appendLabel(b, labelNetwork, network)
+	for _, l := range [...]struct{ name, value string }{
+		{labelPrep, p.Owner},
+		{labelPrepName, p.Name},
+		{labelRank, strconv.Itoa(p.Rank)},
+		{labelGrade, p.Grade},
+		{labelCountry, p.Country},
+		{labelCity, p.City},
+		{labelNodeAddress, p.NodeAddress},
+		{labelP2PHost, p.Host},
+		{labelP2PPort, strconv.Itoa(p.P2PPort)},
+		{labelWebsite, p.Website},
+	} {
+		if l.value != "" {
+			b = append(b, ',')
+			b = appendLabel(b, l.name, l.value)
+		}
+	}
+	return b
+}
+
+func appendLabel(b []byte, name, value string) []byte {
+	b = append(b, '"')
+	b = append(b, name...)
+	b = append(b, "\":"...)
+	return appendString(b, value)
+}
+
+// appendString appends a JSON string. Every text in a targets file has been
+// through sanitize or a stricter check: valid UTF-8 without control characters,
+// so that two characters are left to escape.
+func appendString(b []byte, s string) []byte {
+	b = append(b, '"')
+	for {
+		i := strings.IndexAny(s, `"\`)
+		if i < 0 {
+			break
+		}
+		b = append(b, s[:i]...)
+		b = append(b, '\\', s[i])
+		s = s[i+1:]
+	}
+	b = append(b, s...)
+	return append(b, '"')
+}
+
+// A targetsFile is what can be read back from one.
+type targetsFile struct {
+	preps   []Prep         // by owner
+	targets map[string]int // how many, by exporter
+}
+
+// parseTargets reads a targets file back. It may have been edited, so its texts
+// are as little trusted as the network's, and hosts that aren't allowed (any
+// more) are left out. It is an error if nothing in the file can have been
+// written by appendTargets.
+func parseTargets(data []byte, allowPrivate bool) (*targetsFile, error) {
+	var groups []struct {
+		Labels map[string]string `json:"labels"`
+	}
+	if err := json.Unmarshal(data, &groups); err != nil {
+		return nil, err
+	}
+	ours := len(groups) == 0
+	byOwner := make(map[string]Prep, len(groups))
+	targets := map[string]int{}
+	for _, g := range groups {
+		owner := g.Labels[labelPrep]
+		if !isAddress(owner) || g.Labels[labelExporter] == "" {
+			continue
+		}
+		ours = true
+		targets[g.Labels[labelExporter]]++
+		host, p2pPort, ok := parseEndpoint(g.Labels[labelP2PHost] + ":" + g.Labels[labelP2PPort])
+		if _, known := byOwner[owner]; known || !ok {
+			continue
+		}
+		if ok, _ := allowedHost(host, allowPrivate); !ok {
+			continue
+		}
+		rank, _ := strconv.Atoi(g.Labels[labelRank])
+		p := Prep{
+			Owner:   owner,
+			Name:    prepName(g.Labels[labelPrepName], owner),
+			Host:    host,
+			P2PPort: p2pPort,
+			Rank:    rank,
+			Grade:   sanitize(g.Labels[labelGrade], maxText),
+			Country: sanitize(g.Labels[labelCountry], maxText),
+			City:    sanitize(g.Labels[labelCity], maxText),
+			Website: sanitize(g.Labels[labelWebsite], maxURL),
+		}
+		if node := g.Labels[labelNodeAddress]; isAddress(node) {
+			p.NodeAddress = node
+		}
+		byOwner[owner] = p
+	}
+	if !ours {
+		return nil, errForeign
+	}
+	return &targetsFile{slices.SortedFunc(maps.Values(byOwner), byOwnerAddress), targets}, nil
+}
+
+var errForeign = errors.New("holds targets that stoker didn't write; move it away, or give the network another name")
+
+func byOwnerAddress(a, b Prep) int { return strings.Compare(a.Owner, b.Owner) }
+
+// sharedEndpoints describes P-Reps that say they run at the same host and port.
+// That can be right, and nobody proves to own an endpoint, so all are kept.
+func sharedEndpoints(preps []Prep) []string {
+	owners := make(map[string][]string, len(preps))
+	for _, p := range preps {
+		endpoint := joinPort(p.Host, p.P2PPort)
+		owners[endpoint] = append(owners[endpoint], p.Owner)
+	}
+	var shared []string
+	for endpoint, who := range owners {
+		if len(who) > 1 {
+			shared = append(shared, fmt.Sprintf("%s: %s", endpoint, strings.Join(who, ", ")))
+		}
+	}
+	slices.Sort(shared)
+	return shared
+}
