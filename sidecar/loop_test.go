@@ -176,7 +176,7 @@ func TestLoopCountsOutcomes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &scripted{errs: []error{errors.New("no"), nil}}
 		l := start(t, s, time.Minute)
-		time.Sleep(90 * time.Second)
+		time.Sleep(30 * time.Second)
 		for result, want := range map[string]float64{"error": 1, "noop": 1, "success": 0} {
 			if got := testutil.ToFloat64(l.metrics.syncs.WithLabelValues("test", result)); got != want {
 				t.Errorf("%s is %v, want %v", result, got, want)
