@@ -24,7 +24,8 @@ help: ## List what make can do
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: build servers ## Show the whole story on this machine, in about two minutes; Ctrl-C ends it
-	$(GO) run ./examples/demo --stoker=bin/stoker
+	$(GO) build -o bin/demo ./examples/demo
+	@bin/demo --stoker=bin/stoker
 
 test: servers lint unit ## Everything: linters, unit tests and scripts with the race detector, real servers
 

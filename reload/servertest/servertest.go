@@ -305,19 +305,23 @@ func absolute(t TB, path string) string {
 // binary is the path of a program that "make servers" built.
 func binary(t TB, name string) string {
 	t.Helper()
-	root := absolute(t, ".")
-	for {
-		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-			break
-		}
-		if root == filepath.Dir(root) {
-			t.Fatalf("no go.mod in %s or above", absolute(t, "."))
-		}
-		root = filepath.Dir(root)
-	}
-	path := filepath.Join(root, ".servers", name)
+	path := filepath.Join(root(t), ".servers", name)
 	if _, err := os.Stat(path); err != nil {
 		t.Fatalf("%s is missing: run make servers", path)
 	}
 	return path
+}
+
+// root is the folder of the module that the working directory is in.
+func root(t TB) string {
+	t.Helper()
+	start := absolute(t, ".")
+	for dir := start; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			t.Fatalf("no go.mod in %s or above", start)
+		}
+	}
 }
