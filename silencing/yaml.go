@@ -1,17 +1,15 @@
 package silencing
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"go/scanner"
 	"go/token"
-	"io"
-	"regexp"
 	"slices"
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/stoker-project/stoker/internal/strictyaml"
 )
 
 // document reads YAML nodes strictly and collects what is wrong, with its place.
@@ -21,78 +19,47 @@ type document struct {
 }
 
 func (d *document) position(n *yaml.Node) token.Position {
-	return token.Position{Filename: d.filename, Line: n.Line, Column: n.Column}
+	return strictyaml.Position(d.filename, n)
 }
 
 func (d *document) problem(n *yaml.Node, format string, args ...any) {
 	d.problems.Add(d.position(n), fmt.Sprintf(format, args...))
 }
 
-// root parses data as exactly one YAML document and returns its top node, nil
-// after a problem. An empty document is left to the caller: its node is null.
+// root parses data as exactly one YAML document and returns its top node, nil after a problem. An empty
+// document is left to the caller: its node is null.
 func (d *document) root(data []byte) *yaml.Node {
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	var doc, second yaml.Node
-	switch err := dec.Decode(&doc); {
-	case errors.Is(err, io.EOF):
+	top, problems := strictyaml.Parse(d.filename, data)
+	d.problems = append(d.problems, problems...)
+	switch {
+	case top == nil && len(problems) > 0:
+		return nil
+	case top == nil:
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: 1, Column: 1}
-	case err != nil:
-		d.syntaxProblem(err)
-		return nil
+	default:
+		return top
 	}
-	switch err := dec.Decode(&second); {
-	case err == nil:
-		d.problem(&second, "a second document, only one is read")
-		return nil
-	case !errors.Is(err, io.EOF):
-		d.syntaxProblem(err)
-		return nil
-	}
-	return doc.Content[0]
 }
 
-// syntaxProblem takes the line out of the parser's message; there is no column in it.
-func (d *document) syntaxProblem(err error) {
-	pos := token.Position{Filename: d.filename, Line: 1, Column: 1}
-	msg := err.Error()
-	if m := regexp.MustCompile(`^yaml: (?:line (\d+): )?((?s).*)$`).FindStringSubmatch(msg); m != nil {
-		if line, err := strconv.Atoi(m[1]); err == nil {
-			pos.Line = line
-		}
-		msg = m[2]
-	}
-	d.problems.Add(pos, "not valid YAML: "+msg)
-}
-
-// fields returns the values of a mapping by their key, nil when n isn't one.
-// Unknown and repeated keys and aliases are problems. A field whose problem has
-// been told is there with a nil value.
+// fields returns the values of a mapping by their key, nil when n isn't one. Unknown keys and aliases are
+// problems; repeated keys are told by root. A field whose problem has been told is there with a nil value.
 func (d *document) fields(n *yaml.Node, what string, known ...string) map[string]*yaml.Node {
 	if n.Kind != yaml.MappingNode {
 		d.problem(n, "%s must be a mapping (%s: …), not %s", what, known[0], kind(n))
 		return nil
 	}
 	values := make(map[string]*yaml.Node, len(n.Content)/2)
-	lines := make(map[string]int, len(n.Content)/2)
 	for i := 0; i < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Kind != yaml.ScalarNode {
 			d.problem(key, "a field's name must be a word, not %s", kind(key))
 			continue
 		}
-		if line, ok := lines[key.Value]; ok {
-			d.problem(key, "field %q is already set in line %d", key.Value, line)
-			continue
-		}
-		lines[key.Value] = key.Line
 		if !slices.Contains(known, key.Value) {
-			if near := nearest(key.Value, known); near != "" {
-				d.problem(key, "field %q not known, did you mean %q?", key.Value, near)
-				if _, ok := values[near]; !ok {
-					values[near] = nil // meant, and so not missing
-				}
-			} else {
-				d.problem(key, "field %q not known", key.Value)
+			d.problem(key, "field %q not known%s", key.Value, strictyaml.DidYouMean(key.Value, known))
+			near := strictyaml.Nearest(key.Value, known)
+			if _, ok := values[near]; !ok {
+				values[near] = nil // meant, and so not missing
 			}
 			continue
 		}
@@ -137,36 +104,4 @@ func kind(n *yaml.Node) string {
 		return strconv.Quote(n.Value)
 	}
 	return n.ShortTag()
-}
-
-// nearest returns the one of known that word was probably meant to be, or "".
-func nearest(word string, known []string) string {
-	best, least := "", len(word)/3+1
-	for _, k := range known {
-		if n := distance(word, k); n <= least && (best == "" || n < least) {
-			best, least = k, n
-		}
-	}
-	return best
-}
-
-// distance counts the letters to insert, delete or change to turn a into b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

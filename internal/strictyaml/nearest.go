@@ -8,6 +8,17 @@ import (
 // DidYouMean ends a message about an unknown word: with the known one that it is nearest to, or with all that
 // are known.
 func DidYouMean(word string, known []string) string {
+	if best := Nearest(word, known); best != "" {
+		return fmt.Sprintf(", did you mean %q?", best)
+	}
+	if len(known) == 0 {
+		return ""
+	}
+	return ", known are " + strings.Join(known, ", ")
+}
+
+// Nearest returns the known word that an unknown one was probably meant to be, "" if there is none.
+func Nearest(word string, known []string) string {
 	best, distance := "", 1+max(2, len(word)/3)
 	if len(word) < 4 {
 		distance = 2
@@ -17,14 +28,7 @@ func DidYouMean(word string, known []string) string {
 			best, distance = k, d
 		}
 	}
-	switch {
-	case best != "":
-		return fmt.Sprintf(", did you mean %q?", best)
-	case len(known) == 0:
-		return ""
-	default:
-		return ", known are " + strings.Join(known, ", ")
-	}
+	return best
 }
 
 // editDistance counts the single letters to add, drop or change to get from a to b.
