@@ -126,7 +126,7 @@ func start(t TB, o options, minimal string, opts []Option) *Server {
 		}
 	}
 	if !filepath.IsAbs(o.binary) {
-		o.binary = binary(t, o.binary)
+		o.binary = Program(t, o.binary)
 	}
 	defaults = append(defaults, "--web.listen-address=127.0.0.1:0", "--config.file="+absolute(t, o.configFile))
 	if o.webConfig != "" {
@@ -302,8 +302,8 @@ func absolute(t TB, path string) string {
 	return abs
 }
 
-// binary is the path of a program that "make servers" built.
-func binary(t TB, name string) string {
+// Program is the file of a program that "make servers" built, such as "promtool".
+func Program(t TB, name string) string {
 	t.Helper()
 	path := filepath.Join(root(t), ".servers", name)
 	if _, err := os.Stat(path); err != nil {
