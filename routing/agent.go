@@ -89,7 +89,8 @@ func (a *Agent) sync(ctx context.Context) (changed bool, err error) {
 // nil if there is none.
 //
 // A contact with a problem keeps its version of the live release. A problem of the base is returned as a
-// scanner.ErrorList and nothing is generated.
+// scanner.ErrorList and nothing is generated; it is one, too, if a contact of the live release can't be
+// kept beside it.
 func (a *Agent) Generate(ctx context.Context, base map[string][]byte, live fs.FS) (map[string][]byte, error) {
 	mainFile := filepath.Join(a.opts.BaseDir, MainFile)
 	data, ok := base[MainFile]
@@ -125,6 +126,13 @@ func (a *Agent) Generate(ctx context.Context, base map[string][]byte, live fs.FS
 		if m, err = a.hold(b, m, live); err != nil {
 			return nil, err
 		}
+		for stem, why := range m.rejected {
+			problems = append(problems, noPosition(mainFile, fmt.Sprintf("does without what contact %q of the live release needs: %v", stem, why)))
+		}
+		if problems.Len() > 0 {
+			problems.Sort()
+			return nil, problems
+		}
 	}
 	a.report(m, rejected)
 
@@ -135,7 +143,8 @@ func (a *Agent) Generate(ctx context.Context, base map[string][]byte, live fs.FS
 	return files, nil
 }
 
-// hold merges again what was accepted together with the last good versions of what was not.
+// hold merges again what was accepted together with the last good versions of what was not. What it
+// rejects can only be of the live release.
 func (a *Agent) hold(b *base, m *merge, live fs.FS) (*merge, error) {
 	last, err := readLastGood(live)
 	if err != nil {

@@ -306,19 +306,68 @@ func TestSecretsGone(t *testing.T) {
 		}
 	}
 
-	// A contact whose rules no longer hold isn't kept by that.
-	h.opts.Severities = []string{"low", "high"}
-	h.live = fstest.MapFS{
-		MainFile:                       before[MainFile],
-		contactsFolder + "/acme.yml":   &fstest.MapFile{Data: []byte("kind: operator\n")},
-		contactsFolder + "/bravo.yml":  before[contactsFolder+"/bravo.yml"],
-		contactsFolder + "/ignored.md": &fstest.MapFile{},
-	}
+	// Nor does it cost anybody their notifications that the site changes its rules.
+	h.write("contacts/delta.yml", strings.Replace(hookContact("hx4"), "notify: [hook]", "notify: [hook], min_severity: warning", 1))
 	h.restart()
 	h.sync()
-	if diff := cmp.Diff([]string{"bravo/hook", "charlie/hook"}, h.publish()); diff != "" {
+	h.publish()
+	h.opts.Severities = []string{"low", "high"}
+	h.restart()
+	h.sync()
+	if diff := cmp.Diff([]string{"acme/mail", "bravo/hook", "charlie/hook", "delta/hook"}, h.publish()); diff != "" {
 		t.Errorf("receivers (-want +got):\n%s", diff)
 	}
+}
+
+// A test that fails because the site changed its rules is a problem, but not of whoever has to be told.
+func TestHeldInSpiteOfItsTests(t *testing.T) {
+	h := newHouse(t)
+	h.write("contacts/acme.yml", strings.Replace(hookContact("hx1"), "notify: [hook]", "notify: [hook], min_severity: warning", 1)+
+		"tests: [ { labels: { severity: notice }, notify: [] } ]\n")
+	h.expect(true, "", "acme/hook")
+	h.opts.Severities = []string{"info", "warning", "notice", "critical"}
+	h.restart()
+	h.expect(true, "", "acme/hook")
+	h.expectMetrics(0, 1, 0, `file="acme.yml",routed="true"`)
+	if want := `'severity=~"critical|notice|warning"'`; !bytes.Contains(h.live.(fstest.MapFS)[MainFile].Data, []byte(want)) {
+		t.Errorf("the last good version is not made by today's rules, want %s", want)
+	}
+}
+
+// A secret that is written into the configuration changes it.
+func TestSecretRotates(t *testing.T) {
+	h := newHouse(t)
+	h.write("contacts/acme.yml", fmt.Sprintf(mailContact, "{ secret: mail }"))
+	for _, address := range []string{"old@acme.example", "new@acme.example"} {
+		h.write("secrets/acme.mail", address+"\n")
+		h.expect(true, "", "acme/mail")
+		h.expect(false, "", "acme/mail")
+		if !bytes.Contains(h.live.(fstest.MapFS)[MainFile].Data, []byte(address)) {
+			t.Errorf("%s is not in the configuration", address)
+		}
+	}
+}
+
+// A base that does without what live contacts need is a bad base.
+func TestBaseDropsWhatContactsNeed(t *testing.T) {
+	h := newHouse(t)
+	h.write("contacts/acme.yml", fmt.Sprintf(mailContact, "noc@acme.example"))
+	h.write("contacts/bravo.yml", hookContact("hx2"))
+	h.expect(true, "", "acme/mail", "bravo/hook")
+	h.base[MainFile] = []byte("route: { receiver: team }\nreceivers: [ { name: team } ]\n")
+	_, err := h.agent.Generate(context.Background(), h.base, h.live)
+	want := `alertmanager.yml: does without what contact "acme" of the live release needs: ` +
+		`.stoker/contacts/acme.yml:6:3: email needs smtp_smarthost and smtp_from under global in alertmanager.yml`
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+
+	// A newcomer can't hold up the base.
+	h.live = nil
+	if diff := cmp.Diff([]string{"bravo/hook"}, h.publish()); diff != "" {
+		t.Errorf("receivers (-want +got):\n%s", diff)
+	}
+	h.expectMetrics(1, 1, 0, `file="acme.yml",routed="false"`)
 }
 
 // All that can fail comes before anything is returned.

@@ -268,12 +268,9 @@ func (c *contactReader) readTests(n *yaml.Node) {
 	}
 }
 
-// checkTests holds what the contact declares against Alertmanager's own matching on the merged tree.
-// Labels that say whose alert it is are filled in where a test leaves them out.
-func (c *Contact) checkTests(tree *dispatch.Route, site Site) scanner.ErrorList {
-	if c == nil {
-		return nil // only a fragment
-	}
+// checkTests holds what the contact declares against Alertmanager's own matching on the contact's leaves
+// of the merged tree. Labels that say whose alert it is are filled in where a test leaves them out.
+func (c *Contact) checkTests(leaves []*dispatch.Route, site Site) scanner.ErrorList {
 	r := reader{file: c.File}
 	for _, t := range c.tests {
 		var want []string
@@ -282,13 +279,26 @@ func (c *Contact) checkTests(tree *dispatch.Route, site Site) scanner.ErrorList 
 		}
 		slices.Sort(want)
 		for _, alert := range c.alerts(t.labels, site) {
-			if got := c.told(tree, alert); !slices.Equal(got, want) {
+			if got := told(leaves, alert); !slices.Equal(got, want) {
 				r.fail(t.at, "test expects %s, but %s would be told about %s", orNobody(want), orNobody(got), alert)
 				break
 			}
 		}
 	}
 	return r.problems
+}
+
+// leavesByStem returns the leaves of each contact in a merged tree. Every one is tried for every alert,
+// since those before it end with continue.
+func leavesByStem(tree *dispatch.Route) map[string][]*dispatch.Route {
+	leaves := map[string][]*dispatch.Route{}
+	for _, route := range tree.Routes {
+		if rest, ours := strings.CutPrefix(route.RouteOpts.Receiver, reservedPrefix); ours {
+			stem, _, _ := strings.Cut(rest, "/")
+			leaves[stem] = append(leaves[stem], route)
+		}
+	}
+	return leaves
 }
 
 // alerts returns labels completed by what makes an alert this contact's: once for each owner and network.
@@ -315,17 +325,15 @@ func (c *Contact) alerts(labels model.LabelSet, site Site) []model.LabelSet {
 	return alerts
 }
 
-// told returns the sorted names of the contact's methods that an alert reaches.
-func (c *Contact) told(tree *dispatch.Route, alert model.LabelSet) []string {
+// told returns the sorted names of the methods by which one contact's leaves tell about an alert.
+func told(leaves []*dispatch.Route, alert model.LabelSet) []string {
 	var names []string
-	for _, route := range tree.Match(alert) {
-		rest, ours := strings.CutPrefix(route.RouteOpts.Receiver, reservedPrefix+c.Stem+"/")
-		if !ours {
-			continue
-		}
-		name, _, _ := strings.Cut(rest, "/")
-		if !slices.Contains(names, name) {
-			names = append(names, name)
+	for _, leaf := range leaves {
+		for _, route := range leaf.Match(alert) {
+			parts := strings.SplitN(route.RouteOpts.Receiver, "/", 4)
+			if name := parts[2]; !slices.Contains(names, name) {
+				names = append(names, name)
+			}
 		}
 	}
 	slices.Sort(names)

@@ -73,15 +73,17 @@ func TestFolder(t *testing.T) {
 	}
 }
 
-// A mounted ConfigMap links every file to ..data, which links to a folder of one version.
+// A mounted ConfigMap links every file to ..data, which links to a folder of one version. The links to new
+// files come last.
 func TestFolderOfConfigMap(t *testing.T) {
 	h := newHouse(t)
 	h.write("contacts/..2026_11_25/acme.yml", hookContact("hx1"))
 	h.write("contacts/..2026_11_25/bravo.yml", hookContact("hx2"))
+	h.write("contacts/..2026_11_25/new.yml", hookContact("hx3"))
 	h.link("..2026_11_25", "contacts/..data")
 	h.link("..data/acme.yml", "contacts/acme.yml")
 	h.link("..data/bravo.yml", "contacts/bravo.yml")
-	if diff := cmp.Diff([]string{"acme.yml: acme", "bravo.yml: bravo"}, h.readable()); diff != "" {
+	if diff := cmp.Diff([]string{"acme.yml: acme", "bravo.yml: bravo", "new.yml: new"}, h.readable()); diff != "" {
 		t.Errorf("found (-want +got):\n%s", diff)
 	}
 }

@@ -3,10 +3,13 @@ package routing
 import (
 	"errors"
 	"go/scanner"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/alertmanager/dispatch"
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
@@ -40,23 +43,34 @@ func FuzzParseContact(f *testing.F) {
 	})
 }
 
-// FuzzMerge: whatever the base, Alertmanager loads the result or there is none.
+// FuzzMerge: whatever the base, Alertmanager loads the result and does with alerts what the base asks, or
+// there is no result.
 func FuzzMerge(f *testing.F) {
 	for _, data := range bases(f) {
-		f.Add(data, []byte(hookContact("hx1")))
+		f.Add(data)
 	}
-	addArchives(f, func(base, contact []byte) { f.Add(base, contact) })
-	f.Fuzz(func(t *testing.T, base, contact []byte) {
-		c, err := ParseContact("acme.yml", contact, testSite())
+	addArchives(f, func(base, _ []byte) { f.Add(base) })
+	contacts := randomContacts(f, rand.New(rand.NewPCG(9, 10)), 3)
+	f.Fuzz(func(t *testing.T, base []byte) {
+		r := rand.New(rand.NewPCG(11, 12))
+		merged, err := Merge(base, contacts, testSite())
 		if err != nil {
+			expectPositions(t, MainFile, err, true)
 			return
 		}
-		merged, err := Merge(base, []*Contact{c}, testSite())
+		alone, _, err := load(base)
 		if err != nil {
-			return
+			t.Fatalf("Alertmanager refuses the base, but not the result: %v", err)
 		}
-		loadFile(t, merged)
-		if again, err := Merge(base, []*Contact{c}, testSite()); err != nil || string(again) != string(merged) {
+		before, after := dispatch.NewRoute(alone.Route, nil), dispatch.NewRoute(loadFile(t, merged).Route, nil)
+		names, values := append(labelNames(before), severityLabel, DefaultIdentityLabel), labelValues(string(base))
+		for range 20 {
+			set := randomLabels(r, names, values)
+			if diff := cmp.Diff(decisions(before, set, false), decisions(after, set, false)); diff != "" {
+				t.Fatalf("contacts change what the base does with %s (-alone +merged):\n%s", set, diff)
+			}
+		}
+		if again, err := Merge(base, contacts, testSite()); err != nil || string(again) != string(merged) {
 			t.Errorf("the same again gives other bytes, error %v", err)
 		}
 	})

@@ -233,7 +233,12 @@ func invalidContacts() map[string][]string {
 			"22:24: url must be a URL such as https://hooks.acme.example/alerts",
 			"23:24: url must not contain {{, Alertmanager would run it as a template",
 			"24:26: api_url must not be a private or local address, Alertmanager would post into its own network",
-			"25:26: api_url must not write an IP address in an unusual way",
+			"25:24: url must not be a private or local address, Alertmanager would post into its own network",
+			"26:24: url must not be a private or local address, Alertmanager would post into its own network",
+			"27:24: url must not be a private or local address, Alertmanager would post into its own network",
+			"28:24: url must not be a private or local address, Alertmanager would post into its own network",
+			"29:24: url must not be a private or local address, Alertmanager would post into its own network",
+			"30:26: api_url must not write an IP address in an unusual way",
 		},
 		"wrong-types": {
 			"1:7: kind must be a string, is a list",

@@ -60,23 +60,18 @@ func (l *lastGood) stems() []string {
 	return stems
 }
 
-// candidate returns the last good version of a contact. If its rules still hold, but a secret or the key
-// is gone, what the live release says about it stands in for it: a key that is mounted a minute late must
-// not leave anybody untold.
+// candidate returns the last good version of a contact. If that can't be made again, because a secret is
+// not mounted yet or the site changed its rules, what the live release says about the contact stands in
+// for it: that must not leave anybody untold.
 func (l *lastGood) candidate(stem string, site Site) (candidate, bool) {
 	source, ok := l.sources[stem]
 	if !ok {
 		return candidate{}, false
 	}
-	file := contactsFolder + "/" + stem + ".yml"
-	contact, err := ParseContact(file, source, site)
+	contact, err := ParseContact(contactsFolder+"/"+stem+".yml", source, site)
 	if err == nil {
-		contact.tests = nil // it was accepted with them; they are not a reason to leave it untold
+		contact.tests = nil // it was accepted with them; they are no reason to leave it untold
 		return candidate{stem: stem, source: source, contact: contact}, true
-	}
-	site.ReadSecret, site.Decrypt = nil, nil
-	if _, err := ParseContact(file, source, site); err != nil || l.main == nil {
-		return candidate{}, false
 	}
 	f := l.fragment(stem)
 	return candidate{stem: stem, source: source, fragment: f}, len(f.leaves) > 0
@@ -94,7 +89,10 @@ func (l *lastGood) fragment(stem string) *fragment {
 		}
 		return found
 	}
-	root := l.main.Content[0]
+	root := &yaml.Node{}
+	if l.main != nil {
+		root = l.main.Content[0]
+	}
 	return &fragment{
 		stem:      stem,
 		file:      contactsFolder + "/" + stem + ".yml",

@@ -115,8 +115,13 @@ func (b *base) merge(candidates []candidate, site Site) (*merge, error) {
 		}
 	}
 
-	tree := dispatch.NewRoute(cfg.Route, nil)
-	if m.reject(func(c candidate) scanner.ErrorList { return c.contact.checkTests(tree, site) }) {
+	leaves := leavesByStem(dispatch.NewRoute(cfg.Route, nil))
+	if m.reject(func(c candidate) scanner.ErrorList {
+		if c.contact == nil {
+			return nil // a fragment, accepted with its tests before
+		}
+		return c.contact.checkTests(leaves[c.stem], site)
+	}) {
 		_, err = m.write(b)
 	}
 	return m, err

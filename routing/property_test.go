@@ -202,8 +202,18 @@ func TestContactsAreIsolated(t *testing.T) {
 			byStem[c.Stem] = c
 		}
 		tree := dispatch.NewRoute(loadFile(t, merged).Route, nil)
+		leaves := leavesByStem(tree)
 		for range 500 {
 			set := randomLabels(r, names, labelValues(""))
+			told := 0
+			for _, own := range leaves {
+				for _, leaf := range own {
+					told += len(leaf.Match(set))
+				}
+			}
+			if all := decisions(tree, set, true); len(all) != told {
+				t.Fatalf("%d leaves match %s, but %d in the tree", told, set, len(all))
+			}
 			var seen []string
 			for _, opts := range decisions(tree, set, true) {
 				parts := strings.Split(opts.Receiver, "/")

@@ -1,0 +1,81 @@
+// Package routing merges the contacts that people commit to git into the Alertmanager configuration that a
+// team writes by hand.
+//
+// # Contacts
+//
+// One contact is one file below the contacts folder, at any depth. Its name without .yml, the stem, is
+// made of a-z, 0-9 and dashes and is unique; it names the contact in everything generated.
+//
+//	kind: operator
+//	name: Acme Validators
+//	owner: hx0b047c751658f7ce1b2595da34d57a0e7dad357d   whose alerts: the identity label, or a list
+//	networks: [mainnet]                                 only there; default: everywhere
+//	location: Europe/Berlin                             where the quiet hours are; default: UTC
+//	contact_methods:                                    each under a name of its own
+//	  mail: { email: { to: noc@acme.example } }
+//	  chat: { telegram: { chat_id: "-1001234567890" } }
+//	  talk: { slack: { api_url: { secret: talk }, channel: "#ops" } }
+//	  hook: { webhook: { url: { age: "-----BEGIN AGE …" } } }
+//	notification_rules:
+//	- { notify: [chat], min_severity: warning, quiet_hours: night }
+//	- { notify: [mail, hook], min_severity: critical }
+//	- { notify: [talk], min_severity: critical, after: 15m }
+//	quiet_hours:
+//	  night: { times: "22:00-07:00", weekdays: [monday:friday], bypass: [critical] }
+//	tests:
+//	- { labels: { alertname: NodeDown, severity: critical }, notify: [chat, mail, hook, talk] }
+//
+// A rule without min_severity covers every alert, also one without a severity. Two rules that name the
+// same method for the same alert tell it once; quiet hours hold only if both have them. A rule with after
+// tells what has been firing for that long. That holds for the first alert of a group; one that joins
+// later comes with the group's next notification. A range of quiet hours that crosses midnight belongs to
+// the day it begins on, so that of a friday ends on saturday morning. What resolves in quiet hours is not
+// told. Tests say which methods an alert reaches sooner or later, whatever the hour; the labels that make
+// an alert this contact's are filled in where they are left out.
+//
+// A subscriber hears about what concerns the network and is labelled audience="public", nothing else:
+//
+//	kind: subscriber
+//	name: Exchange X
+//	contact_methods:
+//	  mail: { email: { to: ops@exchange.example } }
+//	subscriptions:
+//	- { components: [api], networks: [mainnet], min_severity: critical, send_resolved: true, notify: [mail] }
+//
+// Files are read strictly: unknown, repeated and misplaced keys are problems, except keys that begin
+// with x-. All problems of a file are reported together, each with file, line and column.
+//
+// # Addresses
+//
+// An address or a token is plain text, {secret: name} or {age: armored}. A secret is the file
+// <stem>.<name> of the secrets folder, and since neither part holds a dot, no contact can spell another's.
+// (So that folder is for contacts: a secret of the team that is named like one belongs to that contact.)
+// Where Alertmanager can read a file itself, it is given the path, else the value. What is encrypted can
+// be decrypted by whoever has the age key; it is written into the merged configuration, never into logs.
+//
+// A contact decides where Alertmanager posts to. So it can only name https URLs of public hosts, unless
+// the site allows private ones, and it can't set matchers, continue, templates, HTTP options or paths.
+// Names of hosts are not resolved: what a name points to is for the network around Alertmanager to guard.
+//
+// # The merge
+//
+// [Merge] works on YAML nodes, so the base keeps its comments and fields that this package doesn't know.
+// Its tree becomes the first child of its root route, without matchers and with continue, and behaves as
+// it did; that holds without any contact, too, so that the first contact changes nobody's group keys.
+// Contacts follow as flat leaves that each set receiver, matchers, grouping and intervals of their own;
+// group_wait, group_interval and repeat_interval are those of the base's root route where no rule asks
+// for others. Everything generated is named contact/<stem>/…; the base must not use such names.
+// Equal input gives equal bytes. What Alertmanager would refuse, or be crashed by, is an error.
+//
+// # Quarantine
+//
+// A contact with a problem keeps its last good version, and the others go on. The last good version is
+// the one in the live release, which holds the sources of its contacts in .stoker/contacts; so it survives
+// restarts and is the same on every replica. If it can't be made again, say because the age key is not
+// mounted yet, its part of the live configuration is taken over as it is. A contacts folder that is
+// missing, unreadable or without contacts is an error and all contacts of the live release stay. A base
+// with a problem, such as doing without a setting that live contacts need, changes nothing at all.
+//
+// The semantics of routes are those of Alertmanager's packages config, dispatch and timeinterval, which
+// this package uses to check what it made.
+package routing
