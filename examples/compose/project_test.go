@@ -16,9 +16,10 @@ import (
 
 // project is a copy of the example that runs.
 type project struct {
-	t   *testing.T
-	dir string
-	env []string
+	t          *testing.T
+	dir        string
+	env        []string
+	containers map[string]string // id by service
 }
 
 // What differs from the example: the network is a simulated one, and its mail server has no TLS.
@@ -49,7 +50,7 @@ networks:
 func up(t *testing.T) *project {
 	t.Helper()
 	unique := strings.ToLower(filepath.Base(filepath.Dir(t.TempDir()))) // the test's own folder
-	p := &project{t: t, dir: t.TempDir()}
+	p := &project{t: t, dir: t.TempDir(), containers: make(map[string]string)}
 	p.env = append(os.Environ(),
 		"COMPOSE_PROJECT_NAME=stoker-"+unique,
 		"COMPOSE_FILE=compose.yaml:override.yaml",
@@ -192,7 +193,10 @@ func (p *project) run(program string, args ...string) string {
 // inspect tells about the container of a service.
 func (p *project) inspect(service, format string) string {
 	p.t.Helper()
-	return p.docker("inspect", "--format="+format, p.compose("ps", "-q", service))
+	if p.containers[service] == "" {
+		p.containers[service] = p.compose("ps", "-q", service)
+	}
+	return p.docker("inspect", "--format="+format, p.containers[service])
 }
 
 // url is where a service's container listens. Published ports don't exist in a network without a way out.
