@@ -2,6 +2,7 @@ package reload
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -64,17 +65,19 @@ func (s source) atomic(seen stamp) bool {
 	return !s.swapped.IsZero() && !seen.newest.After(s.swapped)
 }
 
-// stamp is what a folder looked like at one moment: a fingerprint over the name, size, inode and times of
-// everything in it, and the newest change among them. It reads no file.
+// stamp is what a folder looked like at one moment: a fingerprint over the name, size, mode, inode and change
+// time of everything in it, and the newest change among them. It reads no file.
 type stamp struct {
 	sum    uint64
 	newest time.Time
 }
 
-// look takes the stamp of a folder or file. What vanishes during the walk is part of the change, not an error.
-func look(root string) (stamp, error) {
+// look takes the stamp of a folder or file, and calls dir, if there is one, for every folder. What vanishes during
+// the walk is part of the change, not an error.
+func look(root string, dir func(string)) (stamp, error) {
 	h := fnv.New64a()
 	var s stamp
+	var line []byte
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			if p == root || !errors.Is(err, fs.ErrNotExist) {
@@ -82,8 +85,13 @@ func look(root string) (stamp, error) {
 			}
 			return nil
 		}
-		if d.IsDir() && d.Name() == ".git" {
-			return fs.SkipDir
+		if d.IsDir() {
+			if d.Name() == ".git" {
+				return fs.SkipDir
+			}
+			if dir != nil {
+				dir(p)
+			}
 		}
 		// Through links, as reading does; a dangling one is described by itself.
 		info, err := os.Stat(p)
@@ -93,7 +101,13 @@ func look(root string) (stamp, error) {
 			}
 		}
 		inode, changed := inodeAndChange(info)
-		fmt.Fprintf(h, "%s\x00%d\x00%d\x00%d\x00%d\n", p, info.Size(), info.Mode(), inode, changed.UnixNano())
+		line = append(line[:0], p...)
+		line = append(line, 0)
+		line = binary.AppendVarint(line, info.Size())
+		line = binary.AppendUvarint(line, uint64(info.Mode()))
+		line = binary.AppendUvarint(line, inode)
+		line = binary.AppendVarint(line, changed.UnixNano())
+		h.Write(line)
 		if changed.After(s.newest) {
 			s.newest = changed
 		}
@@ -122,7 +136,7 @@ func settle(ctx context.Context, dir string, d time.Duration) (source, stamp, er
 		if err != nil {
 			return src, before, err
 		}
-		seen, err := look(src.root)
+		seen, err := look(src.root, nil)
 		if err != nil {
 			return src, seen, fmt.Errorf("source folder: %w", err)
 		}
@@ -153,7 +167,7 @@ func read(ctx context.Context, dir string, d time.Duration, fn func(root string)
 		fnErr := fn(src.root)
 		// A writer that removes its old version at once makes fn fail half-way: then the link has moved.
 		if now, err := resolve(dir); err == nil && now == src {
-			if after, err := look(src.root); err == nil && after == before {
+			if after, err := look(src.root, nil); err == nil && after == before {
 				return fnErr
 			}
 		}

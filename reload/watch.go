@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -49,7 +50,7 @@ func NewWatchMetrics(reg prometheus.Registerer) *WatchMetrics {
 // burst is how long events are collected before notify is called: the swap of a volume is some five events.
 const burst = 20 * time.Millisecond
 
-// Run calls notify after every change until ctx ends. Without the kernel's notices (no inotify, or none left)
+// Run calls notify once it watches, and after every change, until ctx ends. Without the kernel's notices (no inotify, or none left)
 // it goes on by looking, and says so once.
 func (w *Watcher) Run(ctx context.Context, notify func()) error {
 	var events chan fsnotify.Event
@@ -61,8 +62,9 @@ func (w *Watcher) Run(ctx context.Context, notify func()) error {
 		defer fsw.Close()
 		events, failures = fsw.Events, fsw.Errors
 	}
-	watched := map[string]bool{}
-	seen := w.look(fsw, watched)
+	seen := w.look(fsw)
+	// What changed before the watches were in place has gone by unseen.
+	notify()
 	ticker := time.NewTicker(w.Rescan)
 	defer ticker.Stop()
 	var pending <-chan time.Time
@@ -90,12 +92,12 @@ func (w *Watcher) Run(ctx context.Context, notify func()) error {
 			pending = time.After(burst)
 		case <-pending:
 			pending = nil
-			if now := w.look(fsw, watched); now != seen {
+			if now := w.look(fsw); now != seen {
 				seen = now
 				notify()
 			}
 		case <-ticker.C:
-			if now := w.look(fsw, watched); now != seen {
+			if now := w.look(fsw); now != seen {
 				seen = now
 				notify()
 			}
@@ -104,67 +106,52 @@ func (w *Watcher) Run(ctx context.Context, notify func()) error {
 }
 
 // look watches what isn't watched yet and returns a fingerprint of everything.
-func (w *Watcher) look(fsw *fsnotify.Watcher, watched map[string]bool) uint64 {
+func (w *Watcher) look(fsw *fsnotify.Watcher) uint64 {
+	watch := func(string) {}
 	if fsw != nil {
 		// A folder that was removed drops out of the list by itself, and comes back here.
-		clear(watched)
-		for _, p := range fsw.WatchList() {
-			watched[p] = true
+		watched := map[string]bool{}
+		for _, dir := range fsw.WatchList() {
+			watched[dir] = true
+		}
+		watch = func(dir string) {
+			if !watched[dir] && fsw.Add(dir) == nil {
+				watched[dir] = true
+			}
 		}
 	}
 	var sum uint64
 	for _, p := range w.Paths {
-		if fsw != nil {
-			for _, dir := range foldersOf(p) {
-				if !watched[dir] && fsw.Add(dir) == nil {
-					watched[dir] = true
-				}
-			}
-		}
-		root := p
-		if src, err := resolve(p); err == nil {
-			root = src.root
-		}
-		s, err := look(root)
-		if err != nil {
-			s.sum = 1
-		}
-		sum = sum*31 + s.sum
+		sum = sum*31 + lookAt(p, watch)
 	}
 	return sum
 }
 
-// foldersOf lists the folders in which a change of path can show: every folder of its tree, its own parent,
-// and the parents of the links on the way to it.
-func foldersOf(p string) []string {
-	abs, err := filepath.Abs(p)
+// lookAt returns a fingerprint of path, and calls watch for the folders in which its next change can show: every
+// folder of its tree, its own parent, and the parents of the links on the way to it.
+func lookAt(path string, watch func(dir string)) uint64 {
+	abs, err := filepath.Abs(path)
 	if err != nil {
-		return nil
+		return 0
 	}
-	folders := []string{filepath.Dir(abs)}
-	for q := filepath.Dir(abs); q != filepath.Dir(q); q = filepath.Dir(q) {
-		if real, err := filepath.EvalSymlinks(q); err != nil || real != q {
-			folders = append(folders, filepath.Dir(q))
+	watch(filepath.Dir(abs))
+	for p := abs; p != filepath.Dir(p); p = filepath.Dir(p) {
+		if info, err := os.Lstat(p); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			watch(filepath.Dir(p))
 		}
 	}
 	root := abs
 	if src, err := resolve(abs); err == nil {
 		root = src.root
-		folders = append(folders, abs)
+		if info, err := os.Stat(abs); err == nil && info.IsDir() {
+			watch(abs) // holds the ..data link of a volume
+		}
 	}
-	filepath.WalkDir(root, func(q string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return nil
-		}
-		if d.IsDir() {
-			if d.Name() == ".git" {
-				return fs.SkipDir
-			}
-			folders = append(folders, q)
-		}
-		return nil
-	})
-	return folders
+	s, err := look(root, watch)
+	if err != nil {
+		return 1 // Not there yet, or not any more.
+	}
+	return s.sum
 }
 
 func (m *WatchMetrics) event() {
