@@ -23,14 +23,15 @@ IMAGE    ?= ghcr.io/stoker-project/stoker:latest
 help: ## List what make can do
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-demo: build servers ## Show the whole story on this machine, in about two minutes; Ctrl-C ends it
-	$(GO) build -o bin/demo ./examples/demo
+demo: servers build ## Show the whole story on this machine, in about two minutes; Ctrl-C ends it
+	@CGO_ENABLED=0 .ci/gobuild demo bin/demo ./examples/demo
 	@bin/demo --stoker=bin/stoker
 
 test: servers lint unit ## Everything: linters, unit tests and scripts with the race detector, real servers
 
 # The one place where cgo is needed: the race detector.
 unit: ## All tests with the race detector; needs "make servers" once
+	@echo "testing with the race detector: the first time it compiles everything once more, roughly 10 min"
 	CGO_ENABLED=1 go test -race -timeout=20m ./...
 
 lint: ## gofmt, go vet and staticcheck
@@ -43,7 +44,7 @@ bench: servers ## Print the numbers of the README
 	$(GO) test -run='^$$' -bench=. -benchmem -timeout=30m ./...
 
 build: ## Build bin/stoker
-	$(GO) build -o bin/stoker -ldflags '$(LDFLAGS)' ./cmd/stoker
+	@CGO_ENABLED=0 .ci/gobuild stoker bin/stoker -ldflags '$(LDFLAGS)' ./cmd/stoker
 
 servers: $(SERVERS:%=.servers/%) ## Build real Prometheus and Alertmanager into .servers; slow only once
 
@@ -67,4 +68,4 @@ clean: ## Remove what was built, not Go's cache
 
 # A program's command has its name without the version.
 $(SERVERS:%=.servers/%):
-	@.ci/servers/build $(FROM) $@=$(firstword $(subst -, ,$(notdir $@)))
+	@.ci/servers/build $(FROM) $(firstword $(subst -, ,$(notdir $@))) $@

@@ -86,7 +86,7 @@ func TestRun(t *testing.T) {
 	p.eventually("stoker", ":9096/-/ready", nil)
 	p.eventually("alertmanager", ":9093/api/v2/receivers", contains("acme", "exchange"))
 	p.eventually("alertmanager", ":9093/api/v2/silences", contains("acme-move"))
-	p.eventually("prometheus", ":9090/api/v1/targets?state=active&scrapePool=prep", targetsUp(16))
+	p.eventually("prometheus", ":9090/api/v1/targets?state=active&scrapePool=preps", targetsUp(16))
 	p.eventually("prometheus", ":9090/api/v1/targets?state=active&scrapePool=stoker", targetsUp(1))
 	p.eventually("prometheus", ":9090/api/v1/rules", contains("NodeDown", "StokerSyncFailing"))
 
@@ -111,7 +111,7 @@ func TestRun(t *testing.T) {
 	p.compose("stop", "stoker")
 	p.compose("restart", "prometheus", "alertmanager")
 	p.eventually("alertmanager", ":9093/api/v2/receivers", contains("acme", "birch"))
-	p.eventually("prometheus", ":9090/api/v1/targets?state=active&scrapePool=prep", targetsUp(16))
+	p.eventually("prometheus", ":9090/api/v1/targets?state=active&scrapePool=preps", targetsUp(16))
 
 	p.compose("start", "stoker")
 	servertest.Eventually(t, patient, func() error {

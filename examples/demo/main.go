@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 		story := prepare(stage, *stoker)
 		story.tell(*calm)
 		if !*exit {
-			stage.say("everything keeps running, %s too: change it and watch. Ctrl-C ends it.", story.dir)
+			stage.say("everything keeps running: change a file in %s and watch. Ctrl-C ends it", story.dir)
 			<-ctx.Done()
 		}
 	})

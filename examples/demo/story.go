@@ -193,7 +193,7 @@ func (s *story) put(path string, content []byte) {
 
 // tell plays the story and checks that it goes as it should.
 func (s *story) tell(calm time.Duration) {
-	s.until("all nodes are scraped", patient, func() error { return s.query(fmt.Sprintf(`count(up{job="prep"} == 1) == %d`, nodes)) })
+	s.until("all nodes are scraped", patient, func() error { return s.query(fmt.Sprintf(`count(up{job="preps"} == 1) == %d`, nodes)) })
 	s.say("Prometheus scrapes all %d nodes, which nobody had to list", nodes)
 
 	newcomer := s.network.NewPRep("Juniper Works", net.JoinHostPort(host(nodes), "7100"))
