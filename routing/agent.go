@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/common/promslog"
 )
@@ -19,13 +20,13 @@ type Agent struct {
 	opts   Options
 	site   Site
 	logger *slog.Logger
+	status atomic.Pointer[Status] // replaced, never changed
 
 	mu      sync.Mutex
 	synced  bool
 	files   []contactFile     // as of the last Sync; nil if the folder was not available
 	err     error             // why it was not
 	sum     [sha256.Size]byte // of the contacts in files
-	status  Status
 	reasons map[string]string // by file, what was logged last
 }
 
@@ -42,8 +43,9 @@ func New(opts Options) (*Agent, error) {
 	if a.logger == nil {
 		a.logger = promslog.NewNopLogger()
 	}
+	a.status.Store(&Status{})
 	if opts.Registerer != nil {
-		if err := opts.Registerer.Register(collector{a}); err != nil {
+		if err := opts.Registerer.Register(newCollector(a)); err != nil {
 			return nil, err
 		}
 	}
@@ -65,11 +67,15 @@ func (a *Agent) sync(ctx context.Context) (changed bool, err error) {
 		return false, ctx.Err()
 	}
 	a.synced, a.files, a.err = true, files, err
+	status := a.Status()
+	status.Unavailable = ""
 	if err != nil {
-		a.status.Unavailable = err.Error()
+		status.Unavailable = err.Error()
+	}
+	a.status.Store(&status)
+	if err != nil {
 		return false, err
 	}
-	a.status.Unavailable = ""
 	var problems scanner.ErrorList
 	h := sha256.New()
 	for _, f := range files {

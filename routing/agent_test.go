@@ -35,8 +35,15 @@ type house struct {
 
 const houseBase = `
 global: { smtp_smarthost: "localhost:25", smtp_from: a@example.org }
-route: { receiver: team }
-receivers: [ { name: team } ]
+route:
+  receiver: team
+  routes:
+  - receiver: team
+    matchers: [ severity="critical" ]
+    # the end of the routes
+receivers:
+- name: team
+# the end of the receivers
 templates: [ templates/*.tmpl ]
 `
 
@@ -457,5 +464,33 @@ func TestMetricsLint(t *testing.T) {
 	problems, err := testutil.GatherAndLint(h.opts.Registerer.(*prometheus.Registry))
 	if err != nil || len(problems) > 0 {
 		t.Error(problems, err)
+	}
+}
+
+// Comments of the base that a YAML library sees at a contact's part come with the base already.
+func TestFragmentHasNoComments(t *testing.T) {
+	r := reader{file: MainFile}
+	last := lastGood{main: r.document([]byte(`
+route:
+  routes:
+  - receiver: team
+  # above
+  - receiver: contact/acme/hook # beside
+    # below
+  - receiver: contact/acme-eu/hook
+receivers:
+- name: contact/acme/hook
+  # below
+`))}
+	f := last.fragment("acme")
+	if len(f.leaves) != 1 || len(f.receivers) != 1 || len(f.intervals) != 0 {
+		t.Fatalf("%d leaves, %d receivers, %d intervals", len(f.leaves), len(f.receivers), len(f.intervals))
+	}
+	data, err := encode(list(f.leaves[0], f.receivers[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := header + "- receiver: contact/acme/hook\n- name: contact/acme/hook\n"; string(data) != want {
+		t.Errorf("got\n%s", data)
 	}
 }

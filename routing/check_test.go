@@ -43,8 +43,8 @@ func TestCheck(t *testing.T) {
 	h.write("contacts/delta.yml", hookContact("hx4")+"tests: [ { labels: { severity: info }, notify: [] } ]\n")
 	h.base[MainFile] = []byte(houseBase + "future: 1\ninhibit_rules:\n- source_matchers: [ a=b ]\n  equal: [ network ]\n- source_matchers: [ a=b ]\n  equal: [ prep ]\n")
 	warnings := []string{
-		`base/alertmanager.yml:6:1: field future not found in type config.plain, Alertmanager refuses it unless it is newer than stoker`,
-		`base/alertmanager.yml:8:3: inhibit rule without "prep" in equal: an alert of one operator mutes those of others`,
+		`base/alertmanager.yml:13:1: field future not found in type config.plain, Alertmanager refuses it unless it is newer than stoker`,
+		`base/alertmanager.yml:15:3: inhibit rule without "prep" in equal: an alert of one operator mutes those of others`,
 	}
 	problems := []string{
 		`contacts/bravo.yml:1:7: kind "operater" not known, did you mean "operator"?`,

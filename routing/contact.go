@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/alertmanager/dispatch"
-	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -105,7 +103,7 @@ func ParseContact(file string, data []byte, site Site) (*Contact, error) {
 	}
 	if c.problems.Len() > 0 {
 		c.problems.Sort()
-		return nil, c.problems
+		return nil, slices.CompactFunc(c.problems, func(a, b *scanner.Error) bool { return *a == *b })
 	}
 	c.sum.Sum(c.contact.sum[:0])
 	return c.contact, nil
@@ -158,7 +156,7 @@ func (c *contactReader) read(root *yaml.Node) {
 	}
 	c.link()
 	if c.problems.Len() == 0 {
-		contact.leaves = c.plan()
+		contact.leaves = c.plan(root)
 	}
 }
 
@@ -228,121 +226,4 @@ func (c *contactReader) readMethods(n *yaml.Node) {
 	if m := resolve(n); m.Kind == yaml.MappingNode && len(m.Content) == 0 {
 		c.wrong(n, "must not be empty")
 	}
-}
-
-// A declaredTest says which of the contact's methods an alert with these labels reaches, sooner or later.
-type declaredTest struct {
-	labels model.LabelSet
-	notify []reference
-	at     *yaml.Node
-}
-
-func (c *contactReader) readTests(n *yaml.Node) {
-	for _, item := range c.list(n) {
-		t := declaredTest{labels: model.LabelSet{}, at: item}
-		at := c.object(item,
-			field{"labels", func(n *yaml.Node) {
-				for key, value := range c.entries(n) {
-					if !model.LegacyValidation.IsValidLabelName(key.Value) {
-						c.fail(key, "%q is not a label name", key.Value)
-						continue
-					}
-					c.within(key.Value, func() {
-						t.labels[model.LabelName(key.Value)] = model.LabelValue(c.scalar(value))
-					})
-				}
-			}},
-			field{"notify", func(n *yaml.Node) {
-				t.at = n
-				if m := resolve(n); m.Kind == yaml.SequenceNode && len(m.Content) == 0 {
-					return // nobody is to be told
-				}
-				t.notify = c.references(n)
-			}})
-		for _, name := range []string{"labels", "notify"} {
-			if at[name] == nil {
-				c.fail(item, "field %q is missing", name)
-			}
-		}
-		c.contact.tests = append(c.contact.tests, t)
-	}
-}
-
-// checkTests holds what the contact declares against Alertmanager's own matching on the contact's leaves
-// of the merged tree. Labels that say whose alert it is are filled in where a test leaves them out.
-func (c *Contact) checkTests(leaves []*dispatch.Route, site Site) scanner.ErrorList {
-	r := reader{file: c.File}
-	for _, t := range c.tests {
-		var want []string
-		for _, ref := range t.notify {
-			want = append(want, ref.name)
-		}
-		slices.Sort(want)
-		for _, alert := range c.alerts(t.labels, site) {
-			if got := told(leaves, alert); !slices.Equal(got, want) {
-				r.fail(t.at, "test expects %s, but %s would be told about %s", orNobody(want), orNobody(got), alert)
-				break
-			}
-		}
-	}
-	return r.problems
-}
-
-// leavesByStem returns the leaves of each contact in a merged tree. Every one is tried for every alert,
-// since those before it end with continue.
-func leavesByStem(tree *dispatch.Route) map[string][]*dispatch.Route {
-	leaves := map[string][]*dispatch.Route{}
-	for _, route := range tree.Routes {
-		if rest, ours := strings.CutPrefix(route.RouteOpts.Receiver, reservedPrefix); ours {
-			stem, _, _ := strings.Cut(rest, "/")
-			leaves[stem] = append(leaves[stem], route)
-		}
-	}
-	return leaves
-}
-
-// alerts returns labels completed by what makes an alert this contact's: once for each owner and network.
-func (c *Contact) alerts(labels model.LabelSet, site Site) []model.LabelSet {
-	alerts := []model.LabelSet{labels}
-	fill := func(name string, values []string) {
-		if _, given := labels[model.LabelName(name)]; given || len(values) == 0 {
-			return
-		}
-		var filled []model.LabelSet
-		for _, alert := range alerts {
-			for _, v := range values {
-				filled = append(filled, alert.Merge(model.LabelSet{model.LabelName(name): model.LabelValue(v)}))
-			}
-		}
-		alerts = filled
-	}
-	if c.Kind == Subscriber {
-		fill(audienceLabel, []string{publicAudience})
-	} else {
-		fill(site.IdentityLabel, c.Owners)
-		fill(networkLabel, c.Networks)
-	}
-	return alerts
-}
-
-// told returns the sorted names of the methods by which one contact's leaves tell about an alert.
-func told(leaves []*dispatch.Route, alert model.LabelSet) []string {
-	var names []string
-	for _, leaf := range leaves {
-		for _, route := range leaf.Match(alert) {
-			parts := strings.SplitN(route.RouteOpts.Receiver, "/", 4)
-			if name := parts[2]; !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-func orNobody(names []string) string {
-	if len(names) == 0 {
-		return "nobody"
-	}
-	return strings.Join(names, ", ")
 }

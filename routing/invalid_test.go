@@ -2,6 +2,7 @@ package routing
 
 import (
 	"errors"
+	"fmt"
 	"go/scanner"
 	"os"
 	"path/filepath"
@@ -299,7 +300,7 @@ func problemLines(t *testing.T, file string, err error) []string {
 	return lines
 }
 
-func TestParseContactFileName(t *testing.T) {
+func TestParseContactBounds(t *testing.T) {
 	const source = "kind: operator\n"
 	for file, want := range map[string]string{
 		"contacts/Acme.yml":      "contacts/Acme.yml: file name must match [a-z0-9-]+.yml",
@@ -313,6 +314,20 @@ func TestParseContactFileName(t *testing.T) {
 	} {
 		if _, err := ParseContact(file, []byte(source), testSite()); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	owners := "[o1" + strings.Repeat(", o", maxItems) + "]"
+	rules := ""
+	for i := range maxItems {
+		rules += fmt.Sprintf("- { notify: [a, b, c], after: %dm }\n", i+1)
+	}
+	for _, test := range []struct{ source, want string }{
+		{strings.Replace(hookContact("hx1"), "owner: hx1", "owner: "+owners, 1), "acme.yml:4:8: owner must not have more than 50 entries"},
+		{"kind: operator\nname: Acme\nowner: hx1\ncontact_methods:\n  a: &a { telegram: { chat_id: '1' } }\n  b: *a\n  c: *a\nnotification_rules:\n" + rules,
+			"acme.yml:1:1: makes 150 routes, at most 100 are allowed"},
+	} {
+		if _, err := ParseContact("acme.yml", []byte(test.source), testSite()); err == nil || err.Error() != test.want {
+			t.Errorf("got %v, want %s", err, test.want)
 		}
 	}
 	big := []byte(strings.Repeat("# padding\n", maxContactFile/10+1))

@@ -84,6 +84,7 @@ func (l *lastGood) fragment(stem string) *fragment {
 		var found []*yaml.Node
 		for _, item := range items.Content {
 			if strings.HasPrefix(get(item, key).Value, prefix) {
+				uncomment(item)
 				found = append(found, item)
 			}
 		}
@@ -99,5 +100,14 @@ func (l *lastGood) fragment(stem string) *fragment {
 		leaves:    own(get(get(root, "route"), "routes"), "receiver"),
 		receivers: own(get(root, "receivers"), "name"),
 		intervals: own(get(root, "time_intervals"), "name"),
+	}
+}
+
+// uncomment drops the comments below n. What this package writes has none, so they are the base's, which
+// come with the base again.
+func uncomment(n *yaml.Node) {
+	n.HeadComment, n.LineComment, n.FootComment = "", "", ""
+	for _, child := range n.Content {
+		uncomment(child)
 	}
 }

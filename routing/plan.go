@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/alertmanager/pkg/labels"
 	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v3"
 )
 
 // A leaf is a route for one receiver of a contact: flat, with matchers of its own, ended by nothing.
@@ -28,13 +29,21 @@ type step struct {
 	sendResolved bool
 }
 
+// maxLeaves is how many leaves a contact may have. Alertmanager tries every leaf for every alert.
+const maxLeaves = 100
+
 // plan turns rules or subscriptions into leaves. Leaves of one step never overlap: an alert that two
 // rules ask for is told once.
-func (c *contactReader) plan() []leaf {
+func (c *contactReader) plan(root *yaml.Node) []leaf {
+	plan := c.planRules
 	if c.contact.Kind == Subscriber {
-		return c.planSubscriptions()
+		plan = c.planSubscriptions
 	}
-	return c.planRules()
+	leaves := plan()
+	if len(leaves) > maxLeaves {
+		c.fail(root, "makes %d routes, at most %d are allowed", len(leaves), maxLeaves)
+	}
+	return leaves
 }
 
 // planRules splits what the rules of a step cover by severity:

@@ -33,13 +33,7 @@ type ContactStatus struct {
 }
 
 // Status returns what the last Sync and Generate found.
-func (a *Agent) Status() Status {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	s := a.status
-	s.Contacts = slices.Clone(s.Contacts)
-	return s
-}
+func (a *Agent) Status() Status { return *a.status.Load() }
 
 // report keeps what became of every contact, and logs what is new.
 func (a *Agent) report(m *merge, rejected map[string]scanner.ErrorList) {
@@ -47,7 +41,7 @@ func (a *Agent) report(m *merge, rejected map[string]scanner.ErrorList) {
 	for _, c := range m.accepted {
 		routed[c.stem] = c
 	}
-	a.status.Contacts = nil
+	status := Status{Unavailable: a.Status().Unavailable}
 	reasons := map[string]string{}
 	add := func(file, stem string, problems scanner.ErrorList) {
 		c, ok := routed[stem]
@@ -58,7 +52,7 @@ func (a *Agent) report(m *merge, rejected map[string]scanner.ErrorList) {
 				s.Methods = append(s.Methods, method.name)
 			}
 		}
-		a.status.Contacts = append(a.status.Contacts, s)
+		status.Contacts = append(status.Contacts, s)
 		if problems.Len() == 0 {
 			return
 		}
@@ -88,52 +82,54 @@ func (a *Agent) report(m *merge, rejected map[string]scanner.ErrorList) {
 		}
 	}
 	a.reasons = reasons
+	a.status.Store(&status)
 }
 
 // A collector turns the status into metrics when they are asked for.
-type collector struct{ agent *Agent }
-
-func contactsDesc() *prometheus.Desc {
-	return prometheus.NewDesc("stoker_contacts",
-		"Contacts by state: routed from their current file, or quarantined because of a problem in it.",
-		[]string{"state"}, nil)
+type collector struct {
+	agent                           *Agent
+	contacts, rejected, unavailable *prometheus.Desc
 }
 
-func rejectedDesc() *prometheus.Desc {
-	return prometheus.NewDesc("stoker_contact_rejected",
-		"1 for each contact file that is rejected; routed says whether its last good version still is.",
-		[]string{"file", "routed"}, nil)
-}
-
-func unavailableDesc() *prometheus.Desc {
-	return prometheus.NewDesc("stoker_contacts_unavailable",
-		"1 if the contacts folder is missing, unreadable or holds no contact, so that those of the live release stay.",
-		nil, nil)
+func newCollector(a *Agent) *collector {
+	return &collector{
+		agent: a,
+		contacts: prometheus.NewDesc("stoker_contacts",
+			"Contacts by state: routed from their current file, or quarantined because of a problem in it.",
+			[]string{"state"}, nil),
+		rejected: prometheus.NewDesc("stoker_contact_rejected",
+			"1 for each contact file that is rejected; routed says whether its last good version still is.",
+			[]string{"file", "routed"}, nil),
+		unavailable: prometheus.NewDesc("stoker_contacts_unavailable",
+			"1 if the contacts folder is missing, unreadable or holds no contact, so that those of the live release stay.",
+			nil, nil),
+	}
 }
 
 // Describe implements prometheus.Collector.
-func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	ch <- contactsDesc()
-	ch <- rejectedDesc()
-	ch <- unavailableDesc()
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- c.contacts
+	ch <- c.rejected
+	ch <- c.unavailable
 }
 
 // Collect implements prometheus.Collector.
-func (c collector) Collect(ch chan<- prometheus.Metric) {
-	s := c.agent.Status()
-	routed, quarantined, unavailable := 0, 0, 0
-	for _, contact := range s.Contacts {
-		if contact.Problems.Len() == 0 {
-			routed++
-			continue
-		}
-		quarantined++
-		ch <- prometheus.MustNewConstMetric(rejectedDesc(), prometheus.GaugeValue, 1, contact.File, strconv.FormatBool(contact.Routed))
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
-	if s.Unavailable != "" {
+	status := c.agent.Status()
+	quarantined, unavailable := 0, 0.0
+	for _, contact := range status.Contacts {
+		if contact.Problems.Len() > 0 {
+			quarantined++
+			gauge(c.rejected, 1, contact.File, strconv.FormatBool(contact.Routed))
+		}
+	}
+	if status.Unavailable != "" {
 		unavailable = 1
 	}
-	ch <- prometheus.MustNewConstMetric(contactsDesc(), prometheus.GaugeValue, float64(routed), "routed")
-	ch <- prometheus.MustNewConstMetric(contactsDesc(), prometheus.GaugeValue, float64(quarantined), "quarantined")
-	ch <- prometheus.MustNewConstMetric(unavailableDesc(), prometheus.GaugeValue, float64(unavailable))
+	gauge(c.contacts, float64(len(status.Contacts)-quarantined), "routed")
+	gauge(c.contacts, float64(quarantined), "quarantined")
+	gauge(c.unavailable, unavailable)
 }

@@ -8,7 +8,6 @@ import (
 	"go/token"
 	"io"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -24,12 +23,9 @@ type reader struct {
 	subject  string // the key whose value is being read
 }
 
-// fail adds a problem at n, once.
+// fail adds a problem at n.
 func (r *reader) fail(n *yaml.Node, format string, args ...any) {
-	problem := scanner.Error{Pos: position(r.file, n), Msg: fmt.Sprintf(format, args...)}
-	if !slices.ContainsFunc(r.problems, func(p *scanner.Error) bool { return *p == problem }) {
-		r.problems = append(r.problems, &problem)
-	}
+	r.problems.Add(position(r.file, n), fmt.Sprintf(format, args...))
 }
 
 // wrong adds a problem of the value being read, in words that follow its key.
@@ -183,13 +179,18 @@ func (r *reader) entries(n *yaml.Node) func(yield func(key, value *yaml.Node) bo
 	}
 }
 
-// list returns the items of a list; an empty list is a problem.
+// maxItems is how long a list may be, so that no contact makes everybody's configuration large or slow.
+const maxItems = 50
+
+// list returns the items of a list; an empty or too long list is a problem.
 func (r *reader) list(n *yaml.Node) []*yaml.Node {
 	switch n = resolve(n); {
 	case n.Kind != yaml.SequenceNode:
 		r.wrong(n, "must be a list, is %s", kindName(n))
 	case len(n.Content) == 0:
 		r.wrong(n, "must not be empty")
+	case len(n.Content) > maxItems:
+		r.wrong(n, "must not have more than %d entries", maxItems)
 	default:
 		return n.Content
 	}
