@@ -52,6 +52,9 @@ func (s *stage) guard(f func()) {
 
 // fail ends the play with an error.
 func (s *stage) fail(err error) {
+	if s.ctx.Err() != nil {
+		err = s.ctx.Err() // what fails now fails because of it
+	}
 	if s.err == nil {
 		s.err = err
 	}

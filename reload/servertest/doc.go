@@ -1,7 +1,7 @@
 // Package servertest starts real Prometheus and Alertmanager processes for tests, and stoker beside them, as
 // net/http/httptest starts HTTP servers.
 //
-// The programs are the ones that "make servers" builds into .servers below the module's root, which is
+// The servers are the ones that "make servers" builds into .servers below the module's root, which is
 // found by walking up from the working directory. A program that is missing fails the test and is never
 // a reason to skip it.
 //
