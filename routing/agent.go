@@ -7,7 +7,6 @@ import (
 	"go/scanner"
 	"io/fs"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 
@@ -98,12 +97,7 @@ func (a *Agent) sync(ctx context.Context) (changed bool, err error) {
 // scanner.ErrorList and nothing is generated; it is one, too, if a contact of the live release can't be
 // kept beside it.
 func (a *Agent) Generate(ctx context.Context, base map[string][]byte, live fs.FS) (map[string][]byte, error) {
-	mainFile := filepath.Join(a.opts.BaseDir, MainFile)
-	data, ok := base[MainFile]
-	if !ok {
-		return nil, scanner.ErrorList{noPosition(mainFile, "missing")}
-	}
-	b, problems := readBase(mainFile, data)
+	b, problems := a.opts.readMainFile(base)
 	if problems.Len() > 0 {
 		return nil, problems
 	}
@@ -133,7 +127,7 @@ func (a *Agent) Generate(ctx context.Context, base map[string][]byte, live fs.FS
 			return nil, err
 		}
 		for stem, why := range m.rejected {
-			problems = append(problems, noPosition(mainFile, fmt.Sprintf("does without what contact %q of the live release needs: %v", stem, why)))
+			problems = append(problems, noPosition(b.file, fmt.Sprintf("does without what contact %q of the live release needs: %v", stem, why)))
 		}
 		if problems.Len() > 0 {
 			problems.Sort()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"go/scanner"
 	"go/token"
+	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -22,9 +23,20 @@ const reservedPrefix = "contact/"
 
 // A base is the configuration that people write by hand, read but never changed.
 type base struct {
+	file     string
 	doc      *yaml.Node
 	config   *config.Config
 	warnings scanner.ErrorList
+}
+
+// readMainFile reads the base out of a source tree.
+func (o *Options) readMainFile(tree map[string][]byte) (*base, scanner.ErrorList) {
+	file := filepath.Join(o.BaseDir, MainFile)
+	data, ok := tree[MainFile]
+	if !ok {
+		return nil, scanner.ErrorList{noPosition(file, "missing")}
+	}
+	return readBase(file, data)
 }
 
 // readBase reads a base and takes nothing that Alertmanager would not. What only a newer Alertmanager may
@@ -35,7 +47,7 @@ func readBase(file string, data []byte) (*base, scanner.ErrorList) {
 	if doc == nil {
 		return nil, r.problems
 	}
-	b := &base{doc: doc}
+	b := &base{file: file, doc: doc}
 	r.noNulls(doc, "")
 	if r.problems.Len() > 0 {
 		return nil, r.problems

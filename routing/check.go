@@ -5,7 +5,7 @@ import (
 	"errors"
 	"go/scanner"
 	"os"
-	"path/filepath"
+	"slices"
 )
 
 // Check judges the contacts folder and its merge with a base, offline and without changing anything.
@@ -40,24 +40,22 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 	if closed {
 		warnings = append(warnings, noPosition(opts.Contacts.Dir, "some secrets or encrypted values are not at hand here, they were checked in structure only"))
 	}
-	mainFile, data := filepath.Join(opts.BaseDir, MainFile), []byte(anyBase)
-	if base != nil {
-		data = base[MainFile]
+	if base == nil {
+		base = map[string][]byte{MainFile: []byte(anyBase)}
 	}
-	b, baseProblems := readBase(mainFile, data)
+	b, baseProblems := opts.readMainFile(base)
 	problems = append(problems, baseProblems...)
 	if baseProblems.Len() == 0 {
 		warnings = append(warnings, b.warnings...)
 		if len(candidates) > 0 {
-			warnings = append(warnings, b.sharedInhibitions(mainFile, site)...)
+			warnings = append(warnings, b.sharedInhibitions(site)...)
 		}
 		m, err := b.merge(candidates, site)
 		if err != nil {
-			problems = append(problems, noPosition(mainFile, err.Error()))
-		} else {
-			for _, rejected := range m.rejected {
-				problems = append(problems, rejected...)
-			}
+			problems = append(problems, noPosition(b.file, err.Error()))
+		}
+		for _, rejected := range m.rejected {
+			problems = append(problems, rejected...)
 		}
 	}
 	problems.Sort()
@@ -77,15 +75,11 @@ receivers: [{name: base}]
 `
 
 // sharedInhibitions warns about inhibit rules by which an alert of one operator mutes another's.
-func (b *base) sharedInhibitions(file string, site Site) scanner.ErrorList {
-	r := reader{file: file}
+func (b *base) sharedInhibitions(site Site) scanner.ErrorList {
+	r := reader{file: b.file}
 	rules := get(b.doc.Content[0], "inhibit_rules")
 	for i, rule := range b.config.InhibitRules {
-		shared := true
-		for _, label := range rule.Equal {
-			shared = shared && label != site.IdentityLabel
-		}
-		if shared && i < len(rules.Content) {
+		if !slices.Contains(rule.Equal, site.IdentityLabel) && i < len(rules.Content) {
 			r.fail(rules.Content[i], "inhibit rule without %q in equal: an alert of one operator mutes those of others", site.IdentityLabel)
 		}
 	}

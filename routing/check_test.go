@@ -55,6 +55,8 @@ func TestCheck(t *testing.T) {
 
 	h.base[MainFile] = []byte("route:\n  receiver: tema\n")
 	h.expectCheck(h.base, append([]string{`base/alertmanager.yml:2:13: undefined receiver "tema" used in route`}, problems[:2]...), nil)
+	delete(h.base, MainFile)
+	h.expectCheck(h.base, append([]string{"base/alertmanager.yml: missing"}, problems[:2]...), nil)
 }
 
 // The repository of contacts is checked where there is no base, no secret and no key.

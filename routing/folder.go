@@ -60,7 +60,7 @@ func readFolder(ctx context.Context, dir string, site Site) ([]contactFile, erro
 		case d.IsDir():
 			return nil
 		}
-		if f, ok := readContactFile(root, dir, name, d, site); ok {
+		if f, ok := readContactFile(root, dir, name, site); ok {
 			files = append(files, f)
 		}
 		return nil
@@ -76,7 +76,8 @@ func readFolder(ctx context.Context, dir string, site Site) ([]contactFile, erro
 	return files, nil
 }
 
-func readContactFile(root *os.Root, dir, name string, d fs.DirEntry, site Site) (contactFile, bool) {
+// readContactFile reads one file of the folder; false if it isn't meant to be a contact.
+func readContactFile(root *os.Root, dir, name string, site Site) (contactFile, bool) {
 	f := contactFile{name: name, path: filepath.Join(dir, filepath.FromSlash(name)), stem: stem(name)}
 	reject := func(format string, args ...any) (contactFile, bool) {
 		f.problems = scanner.ErrorList{noPosition(f.path, fmt.Sprintf(format, args...))}

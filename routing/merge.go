@@ -96,7 +96,7 @@ func (b *base) merge(candidates []candidate, site Site) (*merge, error) {
 	slices.SortFunc(m.accepted, func(a, b candidate) int { return cmp.Compare(a.stem, b.stem) })
 	for i := 1; i < len(m.accepted); i++ {
 		if stem := m.accepted[i].stem; stem == m.accepted[i-1].stem {
-			return nil, fmt.Errorf("contact %q is given twice", stem)
+			return m, fmt.Errorf("contact %q is given twice", stem)
 		}
 	}
 
@@ -111,7 +111,7 @@ func (b *base) merge(candidates []candidate, site Site) (*merge, error) {
 			return nil
 		})
 		if cfg, err = m.write(b); err != nil {
-			return nil, fmt.Errorf("merged configuration: %s", withoutValues(err.Error()))
+			return m, fmt.Errorf("merged configuration: %s", withoutValues(err.Error()))
 		}
 	}
 

@@ -63,22 +63,22 @@ func (c *contactReader) planRules() []leaf {
 	var leaves []leaf
 	for _, s := range c.steps() {
 		// From the worst severity to the mildest, then whatever is none of them.
-		quietOf := map[string][]int{}
+		severities := map[string][]int{} // by the quiet hours that hold for them
 		var order []string
 		for severity := len(c.site.Severities) - 1; severity >= -1; severity-- {
 			quiet, covered := c.quietAt(s, severity)
 			if !covered {
 				continue
 			}
-			if quietOf[quiet] == nil {
+			if severities[quiet] == nil {
 				order = append(order, quiet)
 			}
-			quietOf[quiet] = append(quietOf[quiet], severity)
+			severities[quiet] = append(severities[quiet], severity)
 		}
 		for _, quiet := range order {
 			leaves = append(leaves, leaf{
 				step:     s,
-				matchers: append(slices.Clone(identity), c.severities(quietOf[quiet])...),
+				matchers: append(slices.Clone(identity), c.severities(severities[quiet])...),
 				groupBy:  []string{model.AlertNameLabel, c.site.IdentityLabel},
 				quiet:    quiet,
 			})
