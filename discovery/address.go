@@ -55,17 +55,14 @@ func parseHost(host string) (string, bool) {
 	if len(host) == 0 || len(host) > 253 {
 		return "", false
 	}
-	lower := []byte(host)
-	for i, c := range lower {
+	for _, c := range []byte(host) {
 		switch {
-		case 'A' <= c && c <= 'Z':
-			lower[i] = c + 'a' - 'A'
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '.', c == '-', c == '_':
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '-', c == '_':
 		default:
 			return "", false
 		}
 	}
-	host = string(lower)
+	host = strings.ToLower(host)
 	last := host
 	for label := range strings.SplitSeq(host, ".") {
 		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {

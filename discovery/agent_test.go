@@ -478,8 +478,9 @@ func TestConfigurationChanges(t *testing.T) {
 	// and nothing isn't written.
 	cfg.AllowPrivate = false
 	want := readTargets(t, dir)
-	if _, err := testAgent(t, dir, cfg, Options{}, node).Sync(t.Context()); !errors.Is(err, errEmpty) || readTargets(t, dir) != want {
-		t.Errorf("got %v", err)
+	a := testAgent(t, dir, cfg, Options{}, node)
+	if _, err := a.Sync(t.Context()); !errors.Is(err, errEmpty) || readTargets(t, dir) != want || len(a.Status()[0].Refused) != 50 {
+		t.Errorf("%d refused, %v", len(a.Status()[0].Refused), err)
 	}
 }
 

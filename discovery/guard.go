@@ -104,7 +104,7 @@ func judge(base Baseline, answer *Answer, suspects []*Answer, r *rules, insist b
 		if since.IsZero() {
 			since = now
 		}
-		if now.Sub(since) < holdFor && !agreed(drop, suspects) {
+		if now.Sub(since) < holdFor && !agreed(drop, answer.Source, suspects) {
 			v := verdict{next: base}
 			v.next.HeldSince = since
 			v.err = fmt.Errorf("%w: %d of %d P-Reps are gone; they stay until another endpoint agrees, until %s, or until the drop is accepted by hand",
@@ -177,10 +177,14 @@ func compare(base []Prep, answer *Answer) (gone []absentee) {
 	return gone
 }
 
-// agreed reports whether one of the suspects lacks the P-Reps of drop, too, but
-// for a few that may have come or gone between two blocks.
-func agreed(drop []absentee, suspects []*Answer) bool {
+// agreed reports whether one of the suspects, from elsewhere than source, lacks
+// the P-Reps of drop, too, but for a few that may have come or gone between two
+// blocks.
+func agreed(drop []absentee, source string, suspects []*Answer) bool {
 	return slices.ContainsFunc(suspects, func(s *Answer) bool {
+		if s.Source == source {
+			return false // one node under two URLs
+		}
 		listed := make(map[string]bool, len(s.Preps))
 		for _, p := range s.Preps {
 			listed[p.Owner] = true

@@ -47,6 +47,7 @@ func TestJudge(t *testing.T) {
 		answer   string
 		refused  []Refusal
 		suspects []string // earlier answers of other endpoints in the same pass
+		source   string   // of the answer, "" for another one
 		ranks    string
 		insist   bool
 
@@ -148,6 +149,10 @@ func TestJudge(t *testing.T) {
 			{answer: "abcdefghijklmno", want: "abcdefghijklmno"},
 			{answer: "abcdef", suspects: []string{"abcdefghi"}, want: "abcdefghijklmno", held: "g-h-i-j-k-l-m-n-o-"},
 		}},
+		{"the same endpoint repeats itself", []step{
+			{answer: "abcdefghij", want: "abcdefghij"},
+			{answer: "abcdef", suspects: []string{"abcdef"}, source: "b", want: "abcdefghij", held: "g!h!i!j!", err: errDrop},
+		}},
 		{"another endpoint lacks others", []step{
 			{answer: "abcdefghij", want: "abcdefghij"},
 			{answer: "abcdef", suspects: []string{"efghij"}, want: "abcdefghij", held: "g!h!i!j!", err: errDrop},
@@ -210,7 +215,7 @@ func TestJudge(t *testing.T) {
 					t.Fatal(err)
 				}
 				r := &rules{ranks: ranks, removeAfter: hour}
-				answer := &Answer{Source: "a", Height: height, Preps: people(s.answer), Refused: s.refused}
+				answer := &Answer{Source: s.source, Height: height, Preps: people(s.answer), Refused: s.refused}
 				var suspects []*Answer
 				for _, letters := range s.suspects {
 					suspects = append(suspects, &Answer{Source: "b", Height: height, Preps: people(letters)})

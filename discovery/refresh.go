@@ -48,6 +48,7 @@ type outcome struct {
 	accepted bool
 	held     []Held
 	refused  []Refusal
+	shared   []string // endpoints of several P-Reps
 	err      error
 }
 
@@ -85,12 +86,17 @@ func (n *network) refresh(ctx context.Context, insist bool, now time.Time) outco
 				n.logger.Warn("An endpoint was passed over", "err", err)
 			}
 			o.next, o.held, o.refused, o.answered, o.accepted = v.next, v.held, answer.Refused, true, true
+			o.shared = sharedEndpoints(o.next.Preps)
 			o.rendered = appendTargets(make([]byte, 0, len(o.file)+len(o.file)/8), n.name, o.next.Preps, n.exporters)
 			return o
 		case errors.Is(err, errDrop):
 			c.sick = sickness{}
 			suspects = append(suspects, answer)
 			o.next, o.held, o.refused, o.answered = v.next, v.held, answer.Refused, true
+			o.shared = sharedEndpoints(o.base.Preps)
+		case errors.Is(err, errEmpty):
+			c.sick.failed(now, err)
+			o.refused, o.answered = answer.Refused, true
 		default:
 			c.sick.failed(now, err)
 		}
@@ -123,10 +129,19 @@ func (n *network) save(o outcome) (changed bool, err error) {
 	if !o.accepted || bytes.Equal(o.file, o.rendered) {
 		return false, nil
 	}
-	if err := n.store.write(n.store.path, o.rendered); err != nil {
+	if err := n.store.saveTargets(o.rendered, &targetsFile{o.next.Preps, n.countTargets(len(o.next.Preps))}); err != nil {
 		return false, err
 	}
 	return true, nil
+}
+
+// countTargets is the number of targets of each exporter, for so many P-Reps.
+func (n *network) countTargets(preps int) map[string]int {
+	targets := make(map[string]int, len(n.exporters))
+	for _, e := range n.exporters {
+		targets[e.Name] = preps
+	}
+	return targets
 }
 
 // due is when to refresh next after a refresh at now: by schedule or interval,
@@ -168,7 +183,7 @@ func (n *network) log(o outcome, changed bool) {
 	for _, h := range o.held {
 		lines = append(lines, fmt.Sprintf("keeping targets of %s (%s): %s", h.Name, h.Owner, h.Reason))
 	}
-	for _, s := range sharedEndpoints(o.next.Preps) {
+	for _, s := range o.shared {
 		lines = append(lines, "several P-Reps at one endpoint, keeping all: "+s)
 	}
 	said := make(map[string]bool, len(n.said))

@@ -56,14 +56,14 @@ func (a *Agent) record(i int, o outcome, insisted bool, now time.Time) {
 		current = o.next
 	}
 	s.Source, s.Height, s.LastGood, s.Preps = current.Source, current.Height, current.Time, len(current.Preps)
-	s.Targets = make(map[string]int, len(n.exporters))
-	for _, e := range n.exporters {
-		if s.Targets[e.Name] = o.targets[e.Name]; o.accepted {
-			s.Targets[e.Name] = len(current.Preps)
+	s.Targets = n.countTargets(len(current.Preps))
+	if !o.accepted {
+		for exporter := range s.Targets {
+			s.Targets[exporter] = o.targets[exporter]
 		}
 	}
 	if o.answered {
-		s.Held, s.Refused, s.Shared = o.held, o.refused, sharedEndpoints(current.Preps)
+		s.Held, s.Refused, s.Shared = o.held, o.refused, o.shared
 	}
 }
 

@@ -32,8 +32,8 @@ type store struct {
 	private bool   // whether the rules allow private hosts
 
 	seed   maphash.Seed
-	sum    uint64 // of the bytes that parsed comes from
-	parsed *targetsFile
+	sum    uint64       // of the targets file that was read or written last
+	parsed *targetsFile // what is in it
 }
 
 func newStore(dir, network string, allowPrivate bool) *store {
@@ -115,6 +115,15 @@ func (s *store) saveState(b Baseline) error {
 		return nil
 	}
 	return s.write(s.state, data)
+}
+
+// saveTargets writes a targets file, and remembers what is in it.
+func (s *store) saveTargets(data []byte, content *targetsFile) error {
+	if err := s.write(s.path, data); err != nil {
+		return err
+	}
+	s.parsed, s.sum = content, maphash.Bytes(s.seed, data)
+	return nil
 }
 
 // write replaces a file so that at any moment, also after a power cut, there is

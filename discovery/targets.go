@@ -93,16 +93,15 @@ func appendLabel(b []byte, name, value string) []byte {
 // so that two characters are left to escape.
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
-	for {
-		i := strings.IndexAny(s, `"\`)
-		if i < 0 {
-			break
+	begin := 0
+	for i := range len(s) {
+		if c := s[i]; c == '"' || c == '\\' {
+			b = append(b, s[begin:i]...)
+			b = append(b, '\\')
+			begin = i
 		}
-		b = append(b, s[:i]...)
-		b = append(b, '\\', s[i])
-		s = s[i+1:]
 	}
-	b = append(b, s...)
+	b = append(b, s[begin:]...)
 	return append(b, '"')
 }
 
@@ -170,16 +169,25 @@ func byOwnerAddress(a, b Prep) int { return strings.Compare(a.Owner, b.Owner) }
 // sharedEndpoints describes P-Reps that say they run at the same host and port.
 // That can be right, and nobody proves to own an endpoint, so all are kept.
 func sharedEndpoints(preps []Prep) []string {
-	owners := make(map[string][]string, len(preps))
+	type endpoint struct {
+		host string
+		port int
+	}
+	first := make(map[endpoint]string, len(preps))
+	owners := map[endpoint][]string{}
 	for _, p := range preps {
-		endpoint := joinPort(p.Host, p.P2PPort)
-		owners[endpoint] = append(owners[endpoint], p.Owner)
+		e := endpoint{p.Host, p.P2PPort}
+		if owner, taken := first[e]; !taken {
+			first[e] = p.Owner
+		} else if owners[e] == nil {
+			owners[e] = []string{owner, p.Owner}
+		} else {
+			owners[e] = append(owners[e], p.Owner)
+		}
 	}
 	var shared []string
-	for endpoint, who := range owners {
-		if len(who) > 1 {
-			shared = append(shared, fmt.Sprintf("%s: %s", endpoint, strings.Join(who, ", ")))
-		}
+	for e, who := range owners {
+		shared = append(shared, fmt.Sprintf("%s: %s", joinPort(e.host, e.port), strings.Join(who, ", ")))
 	}
 	slices.Sort(shared)
 	return shared
