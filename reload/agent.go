@@ -49,6 +49,8 @@ type Agent struct {
 	refused map[string]verdict
 	// inFlight is the reload whose outcome is unknown, if there is one.
 	inFlight *posted
+	// tidied is whether what an earlier process left half-done has been removed.
+	tidied bool
 
 	statusMu sync.Mutex
 	status   Status
@@ -177,6 +179,7 @@ func (a *Agent) publish(ctx context.Context) (hash string, err error) {
 	}
 	hash = c.tree.Hash()
 	if hash == a.store.current(liveLink) {
+		a.tidy()
 		return hash, nil
 	}
 	if v, ok := a.refused[hash]; ok {
@@ -195,19 +198,30 @@ func (a *Agent) publish(ctx context.Context) (hash string, err error) {
 	}
 	if err != nil {
 		a.refused[hash] = verdict{err: err, at: time.Now()}
-		return hash, errors.Join(a.keeping(err), os.RemoveAll(stage))
+		return hash, errors.Join(a.keeping(err), a.store.remove(stage))
 	}
 	if err := a.store.commit(stage, hash); err != nil {
-		return hash, errors.Join(a.keeping(err), os.RemoveAll(stage))
+		return hash, a.keeping(err)
 	}
 	if err := a.store.point(liveLink, hash); err != nil {
 		return hash, a.keeping(err)
 	}
 	a.logger.Info("release is live on disk", "server", a.dialect.server(), "release", hash, "files", len(c.tree))
+	a.tidied = false
+	a.tidy()
+	return hash, nil
+}
+
+// tidy removes old releases and what an earlier process left half-done.
+func (a *Agent) tidy() {
+	if a.tidied {
+		return
+	}
 	if err := a.store.prune(); err != nil {
 		a.logger.Warn("old releases are left on disk", "server", a.dialect.server(), "err", err)
+		return
 	}
-	return hash, nil
+	a.tidied = true
 }
 
 // keeping adds to an error what goes on in spite of it.

@@ -22,7 +22,7 @@ func (a *Agent) Preview(ctx context.Context) (tree Tree, warnings scanner.ErrorL
 		return c.tree, nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := writeTree(dir, c.tree); err != nil {
+	if err := (disk{}).writeTree(dir, c.tree); err != nil {
 		return c.tree, nil, err
 	}
 	warnings, err = c.check(dir)

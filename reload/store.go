@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/gofrs/flock"
-	"github.com/google/renameio/v2"
 )
 
 // keepReleases is how many releases stay on disk for people to look at and go back to.
@@ -20,11 +20,13 @@ const (
 	liveLink    = "live"
 	provedLink  = "proved"
 	releasesDir = "releases"
-	tmpPrefix   = ".tmp-"
 )
 
 // store is an output_dir. Whoever calls a method that writes holds its lock.
-type store struct{ dir string }
+type store struct {
+	dir string
+	disk
+}
 
 // ErrLocked says that another process writes to an output_dir.
 type ErrLocked struct {
@@ -96,94 +98,73 @@ func (s store) stage(tree Tree) (string, error) {
 	if err := makeDir(s.dir); err != nil {
 		return "", err
 	}
-	if err := makeDir(filepath.Join(s.dir, releasesDir)); err != nil {
-		return "", err
-	}
-	stage, err := os.MkdirTemp(filepath.Join(s.dir, releasesDir), tmpPrefix)
-	if err != nil {
+	releases := filepath.Join(s.dir, releasesDir)
+	if err := s.mkdir(releases, 0o750); err != nil {
 		return "", fmt.Errorf("staging a release: %w", err)
 	}
-	if err := writeTree(stage, tree); err != nil {
-		return "", errors.Join(fmt.Errorf("staging a release: %w", err), os.RemoveAll(stage))
+	stage := filepath.Join(releases, fmt.Sprintf("%s%x", tmpPrefix, rand.Uint64()))
+	if err := s.writeTree(stage, tree); err != nil {
+		return "", errors.Join(fmt.Errorf("staging a release: %w", err), s.remove(stage))
 	}
 	return stage, nil
 }
 
-// writeTree writes the files of a release durably: when it returns, the content is on disk, and so are the
-// folders' entries.
-func writeTree(dir string, tree Tree) error {
-	if err := os.Chmod(dir, 0o750); err != nil {
+// writeTree writes the files of a release to a new folder, durably: when it returns, the content is on disk, and
+// so are the folders' entries.
+func (d disk) writeTree(root string, tree Tree) error {
+	made := map[string]bool{}
+	var order []string
+	var mkdirs func(dir string, perm fs.FileMode) error
+	mkdirs = func(dir string, perm fs.FileMode) error {
+		if made[dir] {
+			return nil
+		}
+		if dir != root {
+			if err := mkdirs(filepath.Dir(dir), perm); err != nil {
+				return err
+			}
+		}
+		made[dir] = true
+		order = append(order, dir)
+		return d.mkdir(dir, perm)
+	}
+	if err := mkdirs(root, 0o750); err != nil {
 		return err
 	}
-	dirs := map[string]bool{dir: true}
 	for _, p := range tree.Paths() {
-		file := filepath.Join(dir, filepath.FromSlash(p))
 		if !filepath.IsLocal(filepath.FromSlash(p)) {
 			return fmt.Errorf("path %q leads out of the release", p)
 		}
-		for d := filepath.Dir(file); !dirs[d]; d = filepath.Dir(d) {
-			perm := fs.FileMode(0o750)
-			if mode(p) == 0o600 {
-				perm = 0o700
-			}
-			if err := os.MkdirAll(d, perm); err != nil {
-				return err
-			}
-			if err := os.Chmod(d, perm); err != nil { // whatever the umask says
-				return err
-			}
-			dirs[d] = true
+		file := filepath.Join(root, filepath.FromSlash(p))
+		perm := fs.FileMode(0o750)
+		if mode(p) == 0o600 {
+			perm = 0o700
 		}
-		if err := writeFile(file, tree[p], mode(p)); err != nil {
+		if err := mkdirs(filepath.Dir(file), perm); err != nil {
+			return err
+		}
+		if err := d.write(file, tree[p], mode(p)); err != nil {
 			return err
 		}
 	}
-	for d := range dirs {
-		if err := syncDir(d); err != nil {
+	for _, dir := range order {
+		if err := d.sync(dir); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func writeFile(name string, data []byte, perm fs.FileMode) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Chmod(perm) // whatever the umask says
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
-// syncDir makes the entries of a folder durable. Some file systems can't, and say so with EINVAL.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, errInvalid) {
-		err = nil
-	}
-	return errors.Join(err, d.Close())
-}
-
 // commit gives a staged folder its final name. A release of the same name has the same content.
 func (s store) commit(stage, hash string) error {
-	err := os.Rename(stage, s.path(hash))
+	err := s.rename(stage, s.path(hash))
 	if errors.Is(err, fs.ErrExist) || errors.Is(err, errNotEmpty) {
-		return os.RemoveAll(stage)
+		return s.remove(stage)
 	}
 	if err != nil {
-		return fmt.Errorf("publishing release %s: %w", hash, err)
+		return errors.Join(fmt.Errorf("publishing release %s: %w", hash, err), s.remove(stage))
 	}
-	return syncDir(filepath.Join(s.dir, releasesDir))
+	return nil
 }
 
 // point makes a link point to a release by one rename, durably.
@@ -191,12 +172,10 @@ func (s store) point(link, hash string) error {
 	if s.current(link) == hash {
 		return nil
 	}
-	name := filepath.Join(s.dir, link)
-	// A temporary link that a crash left behind has a random name, so it can't be in the way.
-	if err := renameio.Symlink(filepath.Join(releasesDir, hash), name); err != nil {
+	if err := s.link(filepath.Join(releasesDir, hash), filepath.Join(s.dir, link)); err != nil {
 		return fmt.Errorf("making release %s %s: %w%s", hash, link, err, mountHint(err))
 	}
-	return syncDir(s.dir)
+	return nil
 }
 
 // mountHint explains the errors of a link that can't be replaced.
@@ -221,16 +200,11 @@ func (s store) prune() error {
 	}
 	var releases []release
 	var errs error
-	// renameio.Symlink works in a folder of this name.
-	for _, link := range []string{liveLink, provedLink} {
-		left, _ := filepath.Glob(filepath.Join(s.dir, "."+link+"[0-9]*"))
-		for _, l := range left {
-			errs = errors.Join(errs, os.RemoveAll(l))
-		}
+	for _, name := range slices.Concat(leftovers(s.dir), leftovers(dir)) {
+		errs = errors.Join(errs, s.remove(name))
 	}
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), tmpPrefix) {
-			errs = errors.Join(errs, os.RemoveAll(filepath.Join(dir, e.Name())))
 			continue
 		}
 		if info, err := e.Info(); err == nil {
@@ -241,7 +215,7 @@ func (s store) prune() error {
 	live, proved := s.current(liveLink), s.current(provedLink)
 	for i, r := range releases {
 		if i >= keepReleases && r.name != live && r.name != proved {
-			errs = errors.Join(errs, os.RemoveAll(filepath.Join(dir, r.name)))
+			errs = errors.Join(errs, s.remove(filepath.Join(dir, r.name)))
 		}
 	}
 	return errs
