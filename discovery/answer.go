@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// A Prep is one P-Rep that becomes targets: what its labels say. Its texts are
+// A prep is one P-Rep that becomes targets: what its labels say. Its texts are
 // sanitised, its host is checked.
-type Prep struct {
+type prep struct {
 	Owner       string // the owner's address, hx and 40 hex digits: the key
 	Name        string
 	Host        string // of the p2pEndpoint: an IPv4 address or a hostname
@@ -34,11 +34,11 @@ type Refusal struct {
 	host string // where it could be parsed
 }
 
-// An Answer is what one endpoint said about the network at one height.
-type Answer struct {
+// A listing is what one endpoint said about the network at one height.
+type listing struct {
 	Source  string // the endpoint's host and port
 	Height  int64
-	Preps   []Prep    // by owner
+	Preps   []prep    // by owner
 	Refused []Refusal // by owner
 }
 
@@ -156,7 +156,7 @@ func (p *page) check(start, end int, height string) error {
 
 // fetch gets an endpoint's answer and checks every address in it. Its errors are
 // the endpoint's; refused P-Reps are none.
-func (c *client) fetch(ctx context.Context, rules *rules, r Resolver) (*Answer, error) {
+func (c *client) fetch(ctx context.Context, rules *rules, r Resolver) (*listing, error) {
 	c.budget = maxTotal
 	// Until the next fetch somebody would close the connection, and a POST on a
 	// closed one fails instead of being sent again.
@@ -177,8 +177,8 @@ func (c *client) fetch(ctx context.Context, rules *rules, r Resolver) (*Answer, 
 }
 
 // sortOut makes P-Reps and refusals of rows.
-func sortOut(ctx context.Context, rows []row, rules *rules, r Resolver) *Answer {
-	answer := &Answer{Preps: make([]Prep, 0, len(rows))}
+func sortOut(ctx context.Context, rows []row, rules *rules, r Resolver) *listing {
+	answer := &listing{Preps: make([]prep, 0, len(rows))}
 	reasons := make(map[string]string, len(rows))
 	refuse := func(r *row, host, reason string) {
 		answer.Refused = append(answer.Refused, Refusal{
@@ -193,7 +193,7 @@ func sortOut(ctx context.Context, rows []row, rules *rules, r Resolver) *Answer 
 			continue
 		}
 		reasons[host] = ""
-		p := Prep{
+		p := prep{
 			Owner:   r.Address,
 			Name:    prepName(r.Name, r.Address),
 			Host:    host,
@@ -210,7 +210,7 @@ func sortOut(ctx context.Context, rows []row, rules *rules, r Resolver) *Answer 
 		answer.Preps = append(answer.Preps, p)
 	}
 	checkHosts(ctx, reasons, rules.allowPrivate, r)
-	answer.Preps = slices.DeleteFunc(answer.Preps, func(p Prep) bool {
+	answer.Preps = slices.DeleteFunc(answer.Preps, func(p prep) bool {
 		reason := reasons[p.Host]
 		if reason != "" {
 			refuse(&rows[p.Rank-rules.ranks.first], p.Host, reason)

@@ -136,9 +136,9 @@ func TestFetchErrors(t *testing.T) {
 		"nested":             `icx_getNetworkInfo: not a JSON-RPC answer: invalid character '[' exceeded max depth`,
 		"null result":        `icx_getNetworkInfo: has no result`,
 		"no preps":           `getPReps 1-100: has no preps`,
-		"preps not an array": `getPReps 1-100: not a JSON-RPC answer: json: cannot unmarshal object into Go struct field page.result.preps of type []discovery.row`,
+		"preps not an array": `getPReps 1-100: not a JSON-RPC answer: has a JSON object for result.preps`,
 		"null preps":         `getPReps 1-100: row 1 has "" for its address`,
-		"wrong types":        `getPReps 1-100: not a JSON-RPC answer: json: cannot unmarshal number into Go struct field row.result.preps.address of type string`,
+		"wrong types":        `getPReps 1-100: not a JSON-RPC answer: has a JSON number for result.preps.address`,
 		"empty preps":        `lists no P-Rep`,
 		"bad height":         `getPReps 1-100: has "latest" for its height`,
 		"wrong nid":          `belongs to network "0x2", not "0x1"`,
@@ -181,7 +181,7 @@ func TestForeignAnswers(t *testing.T) {
 		{200, `{"jsonrpc":"2.0","id":"1","result":{}}`, `getPReps 1-100: answers request 1, not 1`},
 		{200, `{"jsonrpc":"2.0","result":{}}`, `getPReps 1-100: answers request <nil>, not 1`},
 		{200, `{"jsonrpc":"2.0","id":1,"result":{}} {}`, `getPReps 1-100: not a JSON-RPC answer: invalid character '{' after top-level value`},
-		{200, `[]`, `getPReps 1-100: not a JSON-RPC answer: json: cannot unmarshal array into Go value of type struct { Result *discovery.page "json:\"result\""; Error *discovery.rpcError "json:\"error\""; ID interface {} "json:\"id\"" }`},
+		{200, `[]`, `getPReps 1-100: not a JSON-RPC answer: is a JSON array`},
 		{200, `null`, `getPReps 1-100: answers request <nil>, not 1`},
 		{400, `{"jsonrpc":"2.0","error":{"code":-32000,"message":"Stop\u202eped\n"},"id":1}`, `getPReps 1-100: error -32000: Stopped`},
 		{400, `{"jsonrpc":"2.0","id":1,"result":{"blockHeight":"0x1","preps":[]}}`, `getPReps 1-100: HTTP status 400 Bad Request`},
@@ -229,8 +229,8 @@ func TestRowToPrep(t *testing.T) {
 		{Address: "hx0", Name: "Wrong", P2PEndpoint: "\x1b[31m:\u202e" + strings.Repeat("x", 100)},
 		{Address: "hx4", Name: "Many", P2PEndpoint: "127.0.0.1:7100", Grade: "0x" + strings.Repeat("f", 1000)},
 	}, &rules{ranks: rankRange{11, 20}, allowPrivate: true}, nil)
-	want := &Answer{
-		Preps: []Prep{
+	want := &listing{
+		Preps: []prep{
 			{Owner: "hx1", Name: "hx1", Host: "127.0.0.1", P2PPort: 7100, Rank: 12},
 			{Owner: "hx2", Name: "서울노드", Host: "node.example.com", P2PPort: 80, Rank: 11, Grade: "2", Country: "KOR", City: "부산",
 				NodeAddress: "hx000000000000000000000000000000000000000a", Website: "https://a.example/"},

@@ -141,7 +141,7 @@ func decodeResult[T any](status int, data []byte) (*T, error) {
 		if status != http.StatusOK {
 			return nil, &statusError{code: status}
 		}
-		return nil, fmt.Errorf("not a JSON-RPC answer: %w", err)
+		return nil, fmt.Errorf("not a JSON-RPC answer: %w", typeError(err))
 	}
 	switch {
 	case answer.Error != nil:
@@ -154,6 +154,18 @@ func decodeResult[T any](status int, data []byte) (*T, error) {
 		return nil, errors.New("has no result")
 	}
 	return answer.Result, nil
+}
+
+// typeError says of a wrong type where it is, in terms of JSON instead of Go.
+func typeError(err error) error {
+	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	switch {
+	case !ok:
+		return err
+	case wrong.Field == "":
+		return fmt.Errorf("is a JSON %s", wrong.Value)
+	}
+	return fmt.Errorf("has a JSON %s for %s", wrong.Value, wrong.Field)
 }
 
 // readAll reads a body of at most limit bytes, decompressed. It allocates what

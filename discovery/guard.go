@@ -25,23 +25,23 @@ const (
 	HeldUnresolved = "unresolved"
 )
 
-// A Baseline is what the last accepted answer left on disk.
-type Baseline struct {
-	Preps  []Prep // by owner
+// A baseline is what the last accepted answer left on disk.
+type baseline struct {
+	Preps  []prep // by owner
 	Height int64  // of the last accepted answer, 0 if unknown
 	// Time is when an answer with a new height was last accepted. An endpoint
 	// that repeats an old block makes nothing younger.
 	Time   time.Time
 	Source string // the endpoint it came from
 	// Missing are the owners in Preps that the last accepted answer lacked.
-	Missing map[string]Absence
+	Missing map[string]absence
 	// HeldSince is when the drop that is held back now was first seen.
 	HeldSince time.Time
 }
 
-// An Absence is how long a P-Rep has been missing, and whether it belongs to a
+// An absence is how long a P-Rep has been missing, and whether it belongs to a
 // drop that was let through, which then doesn't count again.
-type Absence struct {
+type absence struct {
 	Since     time.Time `json:"since"`
 	Confirmed bool      `json:"confirmed,omitempty"`
 }
@@ -58,7 +58,7 @@ type Held struct {
 // A verdict is what becomes of an answer. Next is the baseline from then on:
 // where err is set, the old one, but for HeldSince.
 type verdict struct {
-	next Baseline
+	next baseline
 	held []Held
 	err  error
 }
@@ -90,7 +90,7 @@ var (
 //	a gone one, for longer, or insisted on        goes
 //	one whose hostname turned private             goes at once
 //	one whose hostname doesn't resolve any more   stays as it was
-func judge(base Baseline, answer *Answer, suspects []*Answer, r *rules, insist bool, now time.Time) verdict {
+func judge(base baseline, answer *listing, suspects []*listing, r *rules, insist bool, now time.Time) verdict {
 	if answer.Height < base.Height && !insist {
 		return verdict{next: base, err: fmt.Errorf("%w: height %d is below %d, which was accepted before", errOlder, answer.Height, base.Height)}
 	}
@@ -116,30 +116,30 @@ func judge(base Baseline, answer *Answer, suspects []*Answer, r *rules, insist b
 		}
 	}
 
-	v := verdict{next: Baseline{
+	v := verdict{next: baseline{
 		Preps: slices.Clone(answer.Preps), Height: answer.Height, Time: base.Time, Source: answer.Source,
-		Missing: map[string]Absence{},
+		Missing: map[string]absence{},
 	}}
 	if answer.Height != base.Height || base.Time.IsZero() {
 		v.next.Time = now
 	}
 	for _, g := range gone {
-		switch absence, known := base.Missing[g.Owner]; {
+		switch away, known := base.Missing[g.Owner]; {
 		case g.unresolved:
-			v.next.Preps = append(v.next.Preps, g.Prep)
+			v.next.Preps = append(v.next.Preps, g.prep)
 			v.held = append(v.held, Held{g.Owner, g.Name, HeldUnresolved, time.Time{}})
 		case insist || g.unsafe:
 		default:
 			if !known {
-				absence = Absence{Since: now}
+				away = absence{Since: now}
 			}
-			if now.Sub(absence.Since) >= r.removeAfter {
+			if now.Sub(away.Since) >= r.removeAfter {
 				break
 			}
-			absence.Confirmed = absence.Confirmed || suspicious
-			v.next.Missing[g.Owner] = absence
-			v.next.Preps = append(v.next.Preps, g.Prep)
-			v.held = append(v.held, Held{g.Owner, g.Name, HeldAbsent, absence.Since})
+			away.Confirmed = away.Confirmed || suspicious
+			v.next.Missing[g.Owner] = away
+			v.next.Preps = append(v.next.Preps, g.prep)
+			v.held = append(v.held, Held{g.Owner, g.Name, HeldAbsent, away.Since})
 		}
 	}
 	if len(v.next.Preps) == 0 {
@@ -151,13 +151,13 @@ func judge(base Baseline, answer *Answer, suspects []*Answer, r *rules, insist b
 
 // An absentee is a P-Rep of the baseline that an answer gives no target for.
 type absentee struct {
-	Prep
+	prep
 	unresolved bool // it is listed as before, only its hostname isn't found
 	unsafe     bool // it is listed as before, its hostname leads elsewhere now
 }
 
 // compare returns the P-Reps of base that answer has no usable endpoint of.
-func compare(base []Prep, answer *Answer) (gone []absentee) {
+func compare(base []prep, answer *listing) (gone []absentee) {
 	usable := make(map[string]bool, len(answer.Preps))
 	for _, p := range answer.Preps {
 		usable[p.Owner] = true
@@ -180,8 +180,8 @@ func compare(base []Prep, answer *Answer) (gone []absentee) {
 // agreed reports whether one of the suspects, from elsewhere than source, lacks
 // the P-Reps of drop, too, but for a few that may have come or gone between two
 // blocks.
-func agreed(drop []absentee, source string, suspects []*Answer) bool {
-	return slices.ContainsFunc(suspects, func(s *Answer) bool {
+func agreed(drop []absentee, source string, suspects []*listing) bool {
+	return slices.ContainsFunc(suspects, func(s *listing) bool {
 		if s.Source == source {
 			return false // one node under two URLs
 		}

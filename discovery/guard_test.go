@@ -13,21 +13,21 @@ import (
 
 // people makes P-Reps of letters, ranked in the order given; a capital letter is
 // one that has moved. Sorted by owner, as everywhere.
-func people(letters string) (preps []Prep) {
+func people(letters string) (preps []prep) {
 	for i, r := range letters {
 		owner := strings.ToLower(string(r))
 		host := "host-" + owner
 		if owner != string(r) {
 			host = "moved-" + owner
 		}
-		preps = append(preps, Prep{Owner: owner, Name: owner, Host: host, P2PPort: 7100, Rank: i + 1})
+		preps = append(preps, prep{Owner: owner, Name: owner, Host: host, P2PPort: 7100, Rank: i + 1})
 	}
 	slices.SortFunc(preps, byOwnerAddress)
 	return preps
 }
 
 // letters is the inverse of people.
-func letters(preps []Prep) string {
+func letters(preps []prep) string {
 	var b strings.Builder
 	for _, p := range preps {
 		if strings.HasPrefix(p.Host, "moved-") {
@@ -204,7 +204,7 @@ func TestJudge(t *testing.T) {
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			base := Baseline{}
+			base := baseline{}
 			height := int64(0)
 			for i, s := range tc.steps {
 				if height++; s.height > 0 {
@@ -215,10 +215,10 @@ func TestJudge(t *testing.T) {
 					t.Fatal(err)
 				}
 				r := &rules{ranks: ranks, removeAfter: hour}
-				answer := &Answer{Source: s.source, Height: height, Preps: people(s.answer), Refused: s.refused}
-				var suspects []*Answer
+				answer := &listing{Source: s.source, Height: height, Preps: people(s.answer), Refused: s.refused}
+				var suspects []*listing
 				for _, letters := range s.suspects {
-					suspects = append(suspects, &Answer{Source: "b", Height: height, Preps: people(letters)})
+					suspects = append(suspects, &listing{Source: "b", Height: height, Preps: people(letters)})
 				}
 				before := fmt.Sprintf("%+v", base)
 				v := judge(base, answer, suspects, r, s.insist, start.Add(s.after))
@@ -248,10 +248,10 @@ func TestJudge(t *testing.T) {
 func TestLastGoodTime(t *testing.T) {
 	start := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	r := &rules{ranks: rankRange{1, 10}, removeAfter: time.Hour}
-	judged := func(base Baseline, height int64, now time.Time) Baseline {
-		return judge(base, &Answer{Height: height, Preps: people("abc")}, nil, r, false, now).next
+	judged := func(base baseline, height int64, now time.Time) baseline {
+		return judge(base, &listing{Height: height, Preps: people("abc")}, nil, r, false, now).next
 	}
-	base := judged(Baseline{}, 7, start)
+	base := judged(baseline{}, 7, start)
 	if !base.Time.Equal(start) {
 		t.Errorf("first: %s", base.Time)
 	}
@@ -265,7 +265,7 @@ func TestLastGoodTime(t *testing.T) {
 
 func TestDropError(t *testing.T) {
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	v := judge(Baseline{Preps: people("abcdefghij")}, &Answer{Preps: people("abc")}, nil, &rules{ranks: rankRange{1, 10}}, false, now)
+	v := judge(baseline{Preps: people("abcdefghij")}, &listing{Preps: people("abc")}, nil, &rules{ranks: rankRange{1, 10}}, false, now)
 	want := "drop held: 7 of 10 P-Reps are gone; they stay until another endpoint agrees, until 2030-01-02T00:00:00Z, or until the drop is accepted by hand"
 	if v.err == nil || v.err.Error() != want {
 		t.Errorf("got %v", v.err)

@@ -99,13 +99,13 @@ func readTargets(t *testing.T, dir string) string {
 }
 
 // owners are the P-Reps with targets in the file.
-func owners(t *testing.T, dir string) map[string]Prep {
+func owners(t *testing.T, dir string) map[string]prep {
 	t.Helper()
 	file, err := parseTargets([]byte(readTargets(t, dir)), true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := map[string]Prep{}
+	all := map[string]prep{}
 	for _, p := range file.preps {
 		all[p.Owner] = p
 	}

@@ -42,7 +42,7 @@ type network struct {
 // An outcome is what one refresh found and would leave behind.
 type outcome struct {
 	saved
-	next     Baseline // the baseline from then on
+	next     baseline // the baseline from then on
 	rendered []byte   // the targets file of an accepted answer
 	answered bool     // held and refused are of a whole answer, accepted or not
 	accepted bool
@@ -66,8 +66,8 @@ func (n *network) refresh(ctx context.Context, insist bool, now time.Time) outco
 	if o.warning != nil {
 		n.logger.Warn("A file can't be understood and counts as absent", "err", o.warning)
 	}
-	var errs []error
-	var suspects []*Answer
+	var failed error // of the endpoints so far
+	var suspects []*listing
 	for _, c := range n.order(now) {
 		answer, err := c.fetch(ctx, &n.rules, n.resolver)
 		if ctx.Err() != nil {
@@ -82,8 +82,8 @@ func (n *network) refresh(ctx context.Context, insist bool, now time.Time) outco
 		switch {
 		case err == nil:
 			c.sick = sickness{}
-			for _, err := range errs {
-				n.logger.Warn("An endpoint was passed over", "err", err)
+			if failed != nil {
+				n.logger.Warn("Endpoints were passed over", "source", c.host, "err", failed)
 			}
 			o.next, o.held, o.refused, o.answered, o.accepted = v.next, v.held, answer.Refused, true, true
 			o.shared = sharedEndpoints(o.next.Preps)
@@ -100,13 +100,16 @@ func (n *network) refresh(ctx context.Context, insist bool, now time.Time) outco
 		default:
 			c.sick.failed(now, err)
 		}
-		errs = append(errs, fmt.Errorf("%s: %w", c.host, err))
+		if err = fmt.Errorf("%s: %w", c.host, err); failed != nil {
+			err = fmt.Errorf("%w; %w", failed, err)
+		}
+		failed = err
 	}
 	keeping := "no targets yet"
 	if n := len(o.base.Preps); n > 0 {
 		keeping = fmt.Sprintf("keeping the targets of %d P-Reps", n)
 	}
-	o.err = fmt.Errorf("%s: %w", keeping, errors.Join(errs...))
+	o.err = fmt.Errorf("%s: %w", keeping, failed)
 	return o
 }
 
@@ -170,7 +173,11 @@ func (n *network) due(now time.Time, o outcome) time.Time {
 func (n *network) log(o outcome, changed bool) {
 	if changed {
 		d := diff(o.base.Preps, o.next.Preps)
-		n.logger.Info("Targets changed", "preps", len(o.next.Preps), "height", o.next.Height, "source", o.next.Source,
+		level := slog.LevelInfo
+		if len(d.joined)+len(d.left)+len(d.moved)+len(d.renamed) == 0 {
+			level = slog.LevelDebug // ranks and the like
+		}
+		n.logger.Log(context.Background(), level, "Targets changed", "preps", len(o.next.Preps), "height", o.next.Height, "source", o.next.Source,
 			"joined", d.joined, "left", d.left, "moved", d.moved, "renamed", d.renamed)
 	}
 	if !o.answered {
@@ -213,8 +220,8 @@ func (n names) LogValue() slog.Value {
 	return slog.StringValue(fmt.Sprintf("%s and %d more", strings.Join(n[:few], ", "), len(n)-few))
 }
 
-func diff(from, to []Prep) (d changes) {
-	old := make(map[string]Prep, len(from))
+func diff(from, to []prep) (d changes) {
+	old := make(map[string]prep, len(from))
 	for _, p := range from {
 		old[p.Owner] = p
 	}

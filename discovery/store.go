@@ -50,13 +50,13 @@ type savedState struct {
 	Height    int64              `json:"height"`
 	Time      time.Time          `json:"time,omitzero"`
 	Source    string             `json:"source"`
-	Missing   map[string]Absence `json:"missing,omitempty"`
+	Missing   map[string]absence `json:"missing,omitempty"`
 	HeldSince time.Time          `json:"held_since,omitzero"`
 }
 
 // saved is what a store finds on disk.
 type saved struct {
-	base    Baseline
+	base    baseline
 	file    []byte         // the targets file, nil without one
 	targets map[string]int // in it, by exporter
 	warning error          // about a file that counts as absent
@@ -105,7 +105,7 @@ func (s *store) load() (saved, error) {
 }
 
 // saveState writes all of a baseline but its P-Reps.
-func (s *store) saveState(b Baseline) error {
+func (s *store) saveState(b baseline) error {
 	data, err := json.MarshalIndent(savedState{b.Height, b.Time, b.Source, b.Missing, b.HeldSince}, "", "  ")
 	if err != nil {
 		return err

@@ -20,13 +20,13 @@ func TestStore(t *testing.T) {
 	if found, err := s.load(); err != nil || found.file != nil || found.base.Preps != nil {
 		t.Fatalf("without files: %+v, %v", found, err)
 	}
-	preps := []Prep{{Owner: ownerA, Name: "A", Host: "8.8.8.8", P2PPort: 7100, Rank: 1}}
-	want := Baseline{
+	preps := []prep{{Owner: ownerA, Name: "A", Host: "8.8.8.8", P2PPort: 7100, Rank: 1}}
+	want := baseline{
 		Preps:     preps,
 		Height:    1 << 40,
 		Time:      time.Date(2030, 1, 2, 3, 4, 5, 6, time.UTC),
 		Source:    "a.test:9000",
-		Missing:   map[string]Absence{ownerA: {Since: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), Confirmed: true}},
+		Missing:   map[string]absence{ownerA: {Since: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), Confirmed: true}},
 		HeldSince: time.Date(2029, 1, 1, 0, 0, 0, 0, time.UTC),
 	}
 	defer syscall.Umask(syscall.Umask(0o077)) // Prometheus runs as another user
@@ -78,7 +78,7 @@ func TestStore(t *testing.T) {
 
 func TestStoreReadsWhatOthersChanged(t *testing.T) {
 	s := newStore(t.TempDir(), "testnet", false)
-	preps := []Prep{{Owner: ownerA, Name: "A", Host: "8.8.8.8", P2PPort: 7100, Rank: 1}}
+	preps := []prep{{Owner: ownerA, Name: "A", Host: "8.8.8.8", P2PPort: 7100, Rank: 1}}
 	exporters := testNetwork(1).Exporters
 	if err := s.write(s.path, appendTargets(nil, "testnet", preps, exporters)); err != nil {
 		t.Fatal(err)
@@ -99,7 +99,7 @@ func TestStoreReadsWhatOthersChanged(t *testing.T) {
 func TestStoreWithBrokenFiles(t *testing.T) {
 	dir := t.TempDir()
 	s := newStore(dir, "testnet", false)
-	targets := string(appendTargets(nil, "testnet", []Prep{{Owner: ownerA, Name: "A", Host: "8.8.8.8", P2PPort: 7100, Rank: 1}}, testNetwork(1).Exporters))
+	targets := string(appendTargets(nil, "testnet", []prep{{Owner: ownerA, Name: "A", Host: "8.8.8.8", P2PPort: 7100, Rank: 1}}, testNetwork(1).Exporters))
 	for _, tc := range []struct {
 		name, targets, state string
 		preps                int

@@ -34,7 +34,7 @@ const (
 // P-Rep and exporter, a group a line, in the order given. It is written by hand
 // because a map of labels for each of 50,000 groups costs more than everything
 // else together.
-func appendTargets(b []byte, network string, preps []Prep, exporters []Exporter) []byte {
+func appendTargets(b []byte, network string, preps []prep, exporters []Exporter) []byte {
 	b = append(b, '[')
 	var common []byte // the labels that a P-Rep's groups share
 	for i, p := range preps {
@@ -59,7 +59,7 @@ func appendTargets(b []byte, network string, preps []Prep, exporters []Exporter)
 	return append(b, "\n]\n"...)
 }
 
-func (p *Prep) appendLabels(b []byte, network string) []byte {
+func (p *prep) appendLabels(b []byte, network string) []byte {
 	b = appendLabel(b, labelNetwork, network)
 	for _, l := range [...]struct{ name, value string }{
 		{labelPrep, p.Owner},
@@ -107,7 +107,7 @@ func appendString(b []byte, s string) []byte {
 
 // A targetsFile is what can be read back from one.
 type targetsFile struct {
-	preps   []Prep         // by owner
+	preps   []prep         // by owner
 	targets map[string]int // how many, by exporter
 }
 
@@ -123,7 +123,7 @@ func parseTargets(data []byte, allowPrivate bool) (*targetsFile, error) {
 		return nil, err
 	}
 	ours := len(groups) == 0
-	byOwner := make(map[string]Prep, len(groups))
+	byOwner := make(map[string]prep, len(groups))
 	targets := map[string]int{}
 	for _, g := range groups {
 		owner := g.Labels[labelPrep]
@@ -140,7 +140,7 @@ func parseTargets(data []byte, allowPrivate bool) (*targetsFile, error) {
 			continue
 		}
 		rank, _ := strconv.Atoi(g.Labels[labelRank])
-		p := Prep{
+		p := prep{
 			Owner:   owner,
 			Name:    prepName(g.Labels[labelPrepName], owner),
 			Host:    host,
@@ -164,11 +164,11 @@ func parseTargets(data []byte, allowPrivate bool) (*targetsFile, error) {
 
 var errForeign = errors.New("holds targets that stoker didn't write; move it away, or give the network another name")
 
-func byOwnerAddress(a, b Prep) int { return strings.Compare(a.Owner, b.Owner) }
+func byOwnerAddress(a, b prep) int { return strings.Compare(a.Owner, b.Owner) }
 
 // sharedEndpoints describes P-Reps that say they run at the same host and port.
 // That can be right, and nobody proves to own an endpoint, so all are kept.
-func sharedEndpoints(preps []Prep) []string {
+func sharedEndpoints(preps []prep) []string {
 	type endpoint struct {
 		host string
 		port int

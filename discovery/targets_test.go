@@ -20,7 +20,7 @@ const (
 )
 
 func TestTargetsFile(t *testing.T) {
-	preps := []Prep{
+	preps := []prep{
 		{Owner: ownerA, Name: `Nest { "You" \ We }`, Host: "8.8.8.8", P2PPort: 7100, Rank: 1, Grade: "0", Country: "KOR", City: "서울",
 			NodeAddress: ownerB, Website: "https://a.example/?a=b&c=<d>"},
 		{Owner: ownerB, Name: "Bare", Host: "node.example.com", P2PPort: 7200, Rank: 200},
@@ -110,7 +110,7 @@ func TestParseTargetsOfOthers(t *testing.T) {
 }
 
 func TestSharedEndpoints(t *testing.T) {
-	got := sharedEndpoints([]Prep{
+	got := sharedEndpoints([]prep{
 		{Owner: "hx1", Host: "a", P2PPort: 1}, {Owner: "hx2", Host: "a", P2PPort: 2},
 		{Owner: "hx3", Host: "b", P2PPort: 1}, {Owner: "hx4", Host: "a", P2PPort: 1},
 	})

@@ -184,26 +184,23 @@ func (s state) getPReps(args map[string]string, height int64) (map[string]any, *
 }
 
 func rankings(args map[string]string) (start, end int64, failure *rpcError) {
-	first, okFirst := args["startRanking"]
-	last, okLast := args["endRanking"]
-	if len(args) > count(okFirst)+count(okLast) {
-		return 0, 0, scoreError(codeInvalidParameter, "UnexpectedParam")
-	}
-	for _, given := range []struct {
-		ok    bool
-		value string
-		into  *int64
-	}{{okFirst, first, &start}, {okLast, last, &end}} {
-		if !given.ok {
+	given := 0
+	for name, ranking := range map[string]*int64{"startRanking": &start, "endRanking": &end} {
+		text, ok := args[name]
+		if !ok {
 			continue
 		}
-		i, ok := new(big.Int).SetString(given.value, 0)
+		given++
+		i, ok := new(big.Int).SetString(text, 0)
 		if !ok {
 			return 0, 0, scoreError(codeUnknownFailure, "InvalidParameterError(ICON)")
 		}
-		*given.into = i.Int64()
+		*ranking = i.Int64()
 	}
-	if !okFirst || !okLast {
+	if len(args) > given {
+		return 0, 0, scoreError(codeInvalidParameter, "UnexpectedParam")
+	}
+	if given < 2 {
 		return 0, 0, nil
 	}
 	return start, end, nil
@@ -274,11 +271,4 @@ func rawRows(rows []row) []json.RawMessage {
 		raw[i] = r.json
 	}
 	return raw
-}
-
-func count(yes bool) int {
-	if yes {
-		return 1
-	}
-	return 0
 }
