@@ -12,10 +12,11 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/stoker-project/stoker/internal/strictyaml"
 )
 
 var (
-	lineInMessage = regexp.MustCompile(`^(?:.*: )?(?:yaml: )?line (\d+): (.*)$`)
 	// rulefmt writes "12:9: group …" or, for an expression in a block, "12:9: 14:3: group …".
 	ruleInMessage   = regexp.MustCompile(`^(\d+):(\d+): (?:\d+:\d+: )?(.*)$`)
 	quotedInMessage = regexp.MustCompile(`"((?:[^"\\]|\\.)*)"`)
@@ -31,11 +32,9 @@ func problems(filename string, data []byte, err error) scanner.ErrorList {
 	}
 	text := strings.TrimPrefix(err.Error(), "yaml: unmarshal errors:\n  ")
 	for _, msg := range strings.Split(text, "\n  ") {
-		pos := token.Position{Filename: filename, Line: 1, Column: 1}
-		if m := lineInMessage.FindStringSubmatch(msg); m != nil {
-			pos.Line, _ = strconv.Atoi(m[1])
-			pos.Column = firstColumn(data, pos.Line)
-			msg = m[2]
+		pos, rest := strictyaml.Locate(filename, data, msg)
+		if rest != msg {
+			msg = rest
 		} else if m := ruleInMessage.FindStringSubmatch(msg); m != nil {
 			pos.Line, _ = strconv.Atoi(m[1])
 			pos.Column, _ = strconv.Atoi(m[2])
@@ -65,16 +64,6 @@ func plain(msg string) string {
 		return key + " is not known here"
 	}
 	return msg
-}
-
-// firstColumn returns the column of the first character of a line that isn't a space or a list dash.
-func firstColumn(data []byte, line int) int {
-	lines := strings.Split(string(data), "\n")
-	if line < 1 || line > len(lines) {
-		return 1
-	}
-	text := lines[line-1]
-	return len(text) - len(strings.TrimLeft(text, " -")) + 1
 }
 
 // findQuoted finds the value that a message quotes: the longest quoted word that is a value in the file,

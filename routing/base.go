@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/alertmanager/config"
 	"go.yaml.in/yaml/v3"
 	yamlv2 "gopkg.in/yaml.v2"
+
+	"github.com/stoker-project/stoker/internal/strictyaml"
 )
 
 // MainFile is the name of Alertmanager's configuration in a source tree and in a release.
@@ -54,7 +56,7 @@ func readBase(file string, data []byte) (*base, scanner.ErrorList) {
 	}
 	cfg, unknown, err := load(data)
 	for _, msg := range unknown {
-		pos, msg := linePosition(file, data, msg)
+		pos, msg := strictyaml.Locate(file, data, msg)
 		b.warnings.Add(pos, msg+", Alertmanager refuses it unless it is newer than stoker")
 	}
 	if err != nil {
@@ -128,11 +130,11 @@ var quotedName = regexp.MustCompile(`"([^"]+)"`)
 func (r *reader) upstream(root *yaml.Node, data []byte, err error) {
 	if typeErr := new(yamlv2.TypeError); errors.As(err, &typeErr) {
 		for _, msg := range typeErr.Errors {
-			r.problems.Add(linePosition(r.file, data, msg))
+			r.problems.Add(strictyaml.Locate(r.file, data, msg))
 		}
 		return
 	}
-	pos, msg := linePosition(r.file, data, err.Error())
+	pos, msg := strictyaml.Locate(r.file, data, err.Error())
 	if m := quotedName.FindStringSubmatch(msg); m != nil && pos.Line == 1 {
 		pos = position(r.file, lastScalar(root, m[1]))
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/stoker-project/stoker/internal/strictyaml"
 )
 
 // The labels that routing knows, besides the identity label.
@@ -184,7 +186,7 @@ func (c *contactReader) words(items []*yaml.Node, pattern *regexp.Regexp, rule s
 func (c *contactReader) oneOf(n *yaml.Node, what string, known []string) string {
 	s := c.text(n)
 	if s != "" && !slices.Contains(known, s) {
-		c.fail(n, "%s %q not known%s", what, s, didYouMean(s, known))
+		c.fail(n, "%s %q not known%s", what, s, strictyaml.DidYouMean(s, known))
 		return ""
 	}
 	return s

@@ -110,7 +110,7 @@ func TestMergeInvalidBase(t *testing.T) {
 		"tab":                  {"route:\n\treceiver: team\n", "2:2: found character that cannot start any token"},
 		"second document":      {"route: {receiver: team}" + rest + "---\nroute: {}\n", "4:1: second document, one file holds one document"},
 		"no route":             {"receivers: []\n", "1:1: no routes provided"},
-		"duplicate key":        {"route: {receiver: team}\nroute: {receiver: team}" + rest, "2:1: field route already set in type config.plain"},
+		"duplicate key":        {"route: {receiver: team}\nroute: {receiver: team}" + rest, "2:1: field \"route\" is already set in line 1"},
 		"undefined receiver":   {"route:\n  receiver: team\n  routes:\n  - receiver: taem" + rest, `4:15: undefined receiver "taem" used in route`},
 		"undefined interval":   {"route:\n  receiver: team\n  routes:\n  - active_time_intervals: [x]" + rest, `4:29: undefined time interval "x" used in route`},
 		"double receiver":      {"route: {receiver: team}" + rest + "- name: team\n", `4:9: notification config name "team" is not unique`},

@@ -5,6 +5,8 @@ import (
 
 	"github.com/prometheus/alertmanager/config"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/stoker-project/stoker/internal/strictyaml"
 )
 
 // A method is one way to reach somebody, checked, and turns into an integration of Alertmanager.
@@ -28,7 +30,7 @@ func (c *contactReader) method(kind, settings *yaml.Node) method {
 	case "phone", "discord", "pagerduty", "pushover", "msteams", "mattermost":
 		c.fail(kind, "method %q is not supported yet", name)
 	default:
-		c.fail(kind, "method %q not known%s", name, didYouMean(name, []string{"email", "webhook", "slack", "telegram"}))
+		c.fail(kind, "method %q not known%s", name, strictyaml.DidYouMean(name, []string{"email", "webhook", "slack", "telegram"}))
 	}
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/stoker-project/stoker/internal/strictyaml"
 )
 
 // Quiet hours are the times of the week in which a contact is not told, except about severities that
@@ -119,7 +121,7 @@ func (c *contactReader) weekdays(n *yaml.Node, days *[7]bool) {
 func (c *contactReader) weekday(n *yaml.Node, name string) int {
 	i := slices.Index(dayNames[:], name)
 	if i < 0 {
-		c.fail(n, "weekday %q not known%s", name, didYouMean(name, dayNames[:]))
+		c.fail(n, "weekday %q not known%s", name, strictyaml.DidYouMean(name, dayNames[:]))
 	}
 	return i
 }

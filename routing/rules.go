@@ -7,6 +7,8 @@ import (
 
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/stoker-project/stoker/internal/strictyaml"
 )
 
 // A reference is a name that must be defined elsewhere in the file.
@@ -111,7 +113,7 @@ func (c *contactReader) link() {
 	}
 	check := func(ref reference, what string, known []string) {
 		if !slices.Contains(known, ref.name) {
-			c.fail(ref.at, "%s %q not known%s", what, ref.name, didYouMean(ref.name, known))
+			c.fail(ref.at, "%s %q not known%s", what, ref.name, strictyaml.DidYouMean(ref.name, known))
 		}
 	}
 	notified, observed := map[string]bool{}, map[string]bool{}

@@ -1,18 +1,16 @@
 package routing
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"go/scanner"
 	"go/token"
-	"io"
 	"regexp"
-	"strconv"
 	"strings"
 	"unicode"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/stoker-project/stoker/internal/strictyaml"
 )
 
 // A reader takes a YAML file apart and collects every problem at its position, so that whoever wrote the
@@ -37,77 +35,17 @@ func (r *reader) wrong(n *yaml.Node, format string, args ...any) {
 }
 
 func position(file string, n *yaml.Node) token.Position {
-	return token.Position{Filename: file, Line: n.Line, Column: n.Column}
+	return strictyaml.Position(file, n)
 }
-
-// The YAML library counts the lines of these errors from 0.
-var yamlErrorFrom0 = regexp.MustCompile(`^did not find expected (node content|key|',' or|'-' indicator|<document start>)`)
-
-var yamlUnknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced`)
-
-var yamlErrorLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): `)
 
 // document returns the one document of a YAML file, nil if there is none.
 func (r *reader) document(data []byte) *yaml.Node {
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	var doc, second yaml.Node
-	switch err := decode(dec, &doc); {
-	case errors.Is(err, io.EOF), err == nil && (len(doc.Content) == 0 || isNull(doc.Content[0])):
+	doc, problems := strictyaml.Document(r.file, data)
+	r.problems = append(r.problems, problems...)
+	if doc == nil && len(problems) == 0 {
 		r.problems.Add(token.Position{Filename: r.file, Line: 1, Column: 1}, "is empty")
-		return nil
-	case err != nil:
-		r.syntax(data, err)
-		return nil
 	}
-	switch err := decode(dec, &second); {
-	case errors.Is(err, io.EOF):
-	case err != nil:
-		r.syntax(data, err)
-		return nil
-	default:
-		r.fail(&second, "second document, one file holds one document")
-	}
-	return &doc
-}
-
-// decode is dec.Decode, except that a fault of the YAML library is an error of the file.
-func decode(dec *yaml.Decoder, n *yaml.Node) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("can't be read as YAML: %v", p)
-		}
-	}()
-	return dec.Decode(n)
-}
-
-// syntax places an error of the YAML library, which knows the line at best, at the first character there.
-func (r *reader) syntax(data []byte, err error) {
-	text := err.Error()
-	if m := yamlErrorLine.FindStringSubmatch(text); m != nil && yamlErrorFrom0.MatchString(text[len(m[0]):]) {
-		line, _ := strconv.Atoi(m[1])
-		text = fmt.Sprintf("line %d: %s", line+1, text[len(m[0]):])
-	}
-	text = strings.TrimPrefix(text, "yaml: ")
-	if m := yamlUnknownAnchor.FindStringSubmatch(text); m != nil {
-		before, _, _ := bytes.Cut(data, []byte("*"+m[1]))
-		text = fmt.Sprintf("line %d: %s", 1+bytes.Count(before, []byte("\n")), text)
-	}
-	r.problems.Add(linePosition(r.file, data, text))
-}
-
-// linePosition splits "line 3: what is wrong" into the position of that line's first character and the rest.
-func linePosition(file string, data []byte, msg string) (token.Position, string) {
-	pos := token.Position{Filename: file, Line: 1, Column: 1}
-	if m := yamlErrorLine.FindStringSubmatch(msg); m != nil {
-		pos.Line, _ = strconv.Atoi(m[1])
-		msg = msg[len(m[0]):]
-	}
-	lines := bytes.SplitAfter(data, []byte("\n"))
-	if pos.Line >= 1 && pos.Line <= len(lines) {
-		line := lines[pos.Line-1]
-		pos.Column = 1 + len(line) - len(bytes.TrimLeft(line, " \t-"))
-	}
-	return pos, msg
+	return doc
 }
 
 // A field is one key that an object may have.
@@ -133,7 +71,7 @@ func (r *reader) object(n *yaml.Node, fields ...field) map[string]*yaml.Node {
 			for i, f := range fields {
 				names[i] = f.name
 			}
-			r.fail(key, "field %q not known%s", key.Value, didYouMean(key.Value, names))
+			r.fail(key, "field %q not known%s", key.Value, strictyaml.DidYouMean(key.Value, names))
 			continue
 		}
 		at[key.Value] = key
@@ -150,28 +88,23 @@ func (r *reader) within(key string, read func()) {
 	r.subject = before
 }
 
-// entries iterates over the keys and values of a mapping, each key once.
+// entries iterates over the keys and values of a mapping. A key that is there twice is told by document.
 func (r *reader) entries(n *yaml.Node) func(yield func(key, value *yaml.Node) bool) {
 	return func(yield func(key, value *yaml.Node) bool) {
 		if n = resolve(n); n.Kind != yaml.MappingNode {
 			r.wrong(n, "must be a mapping, is %s", kindName(n))
 			return
 		}
-		seen := map[string]int{}
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key := resolve(n.Content[i])
-			switch line, twice := seen[key.Value]; {
+			switch {
 			case key.Kind != yaml.ScalarNode:
 				r.fail(key, "a key must be a single value, is %s", kindName(key))
 				continue
 			case key.ShortTag() == "!!merge":
 				r.fail(key, "merge keys are not supported, repeat the fields")
 				continue
-			case twice:
-				r.fail(key, "field %q is already set in line %d", key.Value, line)
-				continue
 			}
-			seen[key.Value] = key.Line
 			if !yield(key, n.Content[i+1]) {
 				return
 			}
@@ -285,46 +218,4 @@ func kindName(n *yaml.Node) string {
 	default:
 		return "a single value"
 	}
-}
-
-// didYouMean suggests the known word that is nearest to a misspelled one, or lists what is known.
-func didYouMean(word string, known []string) string {
-	best, distance := "", 1+max(2, len(word)/3)
-	if len(word) < 4 {
-		distance = 2
-	}
-	for _, k := range known {
-		if d := editDistance(word, k); d < distance {
-			best, distance = k, d
-		}
-	}
-	switch {
-	case best != "":
-		return fmt.Sprintf(", did you mean %q?", best)
-	case len(known) == 0:
-		return ""
-	default:
-		return ", known: " + strings.Join(known, ", ")
-	}
-}
-
-// editDistance counts the single letters to add, drop or change to get from a to b.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -62,7 +62,7 @@ func TestInvalidFiles(t *testing.T) {
 			"7:13: matchers must be written out, aliases are not followed",
 		},
 		"invalid-anchor.yml": {
-			"1:1: unknown anchor 'x' referenced",
+			"2:3: unknown anchor 'x' referenced",
 		},
 		"invalid-comments.yml": {
 			"5:15: created_by must say something",
@@ -80,7 +80,7 @@ func TestInvalidFiles(t *testing.T) {
 			"3:3: field \"matcher\" not known, did you mean \"matchers\"?",
 			"4:3: field \"strats_at\" not known, did you mean \"starts_at\"?",
 			"6:3: field \"coment\" not known, did you mean \"comment\"?",
-			"7:3: field \"color\" not known, known are name, matchers, starts_at, ends_at, duration, schedule, location, created_by, comment, allow_critical, on_manual_expire",
+			"7:3: field \"color\" not known, known: name, matchers, starts_at, ends_at, duration, schedule, location, created_by, comment, allow_critical, on_manual_expire",
 			"8:3: field \"name\" is already set in line 2",
 			"9:3: a field's name must be a word, not a list",
 		},
@@ -135,7 +135,7 @@ func TestInvalidFiles(t *testing.T) {
 			"2:1: second document, one file holds one document",
 		},
 		"invalid-syntax.yml": {
-			"2:3: did not find expected ',' or ']'",
+			"3:3: did not find expected ',' or ']'",
 		},
 		"invalid-times.yml": {
 			"2:3: ends_at or duration is missing, a silence must end",

@@ -25,6 +25,8 @@ import (
 	_ "time/tzdata" // time zones of contacts and silences, where the image has none
 
 	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/alertmanager/featurecontrol"
+	"github.com/prometheus/alertmanager/matcher/compat"
 	"github.com/prometheus/common/promslog"
 	promslogflag "github.com/prometheus/common/promslog/flag"
 	"github.com/prometheus/common/version"
@@ -80,6 +82,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, version.Print("stoker"))
 		return nil
 	})
+
+	// Matchers are read as Alertmanager itself does by default: UTF-8, and the older syntax where that fails.
+	compat.InitFromFlags(promslog.NewNopLogger(), featurecontrol.NoopFlags{})
 
 	command, err := k.Parse(args)
 	if terminated >= 0 {

@@ -14,7 +14,7 @@ func DidYouMean(word string, known []string) string {
 	if len(known) == 0 {
 		return ""
 	}
-	return ", known are " + strings.Join(known, ", ")
+	return ", known: " + strings.Join(known, ", ")
 }
 
 // Nearest returns the known word that an unknown one was probably meant to be, "" if there is none.

@@ -22,7 +22,15 @@ import (
 
 // Parse returns the top node of the one document in data, nil if there is nothing in it.
 func Parse(filename string, data []byte) (*yaml.Node, scanner.ErrorList) {
-	var list scanner.ErrorList
+	doc, list := Document(filename, data)
+	if doc == nil {
+		return nil, list
+	}
+	return doc.Content[0], list
+}
+
+// Document returns the one document in data, with the comments around it, nil if there is nothing in it.
+func Document(filename string, data []byte) (*yaml.Node, scanner.ErrorList) {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, second yaml.Node
 	switch err := decode(dec, &doc); {
@@ -31,18 +39,18 @@ func Parse(filename string, data []byte) (*yaml.Node, scanner.ErrorList) {
 	case err != nil:
 		return nil, Faults(filename, data, err)
 	}
+	var list scanner.ErrorList
 	switch err := decode(dec, &second); {
 	case errors.Is(err, io.EOF):
 	case err != nil:
-		list = append(list, Faults(filename, data, err)...)
+		return nil, Faults(filename, data, err)
 	default:
 		list.Add(Position(filename, &second), "second document, one file holds one document")
 	}
-	top := doc.Content[0]
-	if top.Kind == yaml.ScalarNode && top.ShortTag() == "!!null" {
+	if len(doc.Content) == 0 || doc.Content[0].Kind == yaml.ScalarNode && doc.Content[0].ShortTag() == "!!null" {
 		return nil, list
 	}
-	return top, append(list, repeated(filename, top)...)
+	return &doc, append(list, repeated(filename, doc.Content[0])...)
 }
 
 // decode is dec.Decode, except that a crash of the YAML library is a fault of the file.
@@ -154,34 +162,51 @@ func fields(t reflect.Type) (types map[string]reflect.Type, names []string) {
 
 var (
 	lineInError = regexp.MustCompile(`^(?:yaml: )?line (\d+): `)
-	goType      = regexp.MustCompile("^cannot unmarshal (.*) into (.*)$")
+	// The YAML library counts the lines of these errors from 0.
+	countedFrom0  = regexp.MustCompile(`^did not find expected (node content|key|',' or|'-' indicator|<document start>)`)
+	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced`)
+	goType        = regexp.MustCompile("^cannot unmarshal (.*) into (.*)$")
 )
 
-// Faults places what the YAML library says: it knows the line at best, so the column is that of the line's
-// first character.
+// Faults places what the YAML library says of a file, one entry a fault.
 func Faults(filename string, data []byte, err error) (list scanner.ErrorList) {
 	var typeError *yaml.TypeError
 	messages := []string{err.Error()}
 	if errors.As(err, &typeError) {
 		messages = typeError.Errors
 	}
-	lines := bytes.Split(data, []byte("\n"))
 	for _, msg := range messages {
-		pos := token.Position{Filename: filename, Line: 1, Column: 1}
-		if m := lineInError.FindStringSubmatch(msg); m != nil {
-			pos.Line, _ = strconv.Atoi(m[1])
-			msg = msg[len(m[0]):]
-		}
-		if pos.Line >= 1 && pos.Line <= len(lines) {
-			line := lines[pos.Line-1]
-			pos.Column = 1 + len(line) - len(bytes.TrimLeft(line, " \t-"))
-		}
+		pos, msg := Locate(filename, data, msg)
 		if m := goType.FindStringSubmatch(msg); m != nil {
 			msg = fmt.Sprintf("%s is not %s", typed(m[1]), article(m[2]))
 		}
-		list.Add(pos, strings.TrimPrefix(msg, "yaml: "))
+		list.Add(pos, msg)
 	}
 	return list
+}
+
+// Locate splits a message of the YAML library, such as "yaml: line 3: what is wrong", into the place and the
+// rest. The library knows the line at best, so the column is that of the line's first character.
+func Locate(filename string, data []byte, msg string) (token.Position, string) {
+	pos := token.Position{Filename: filename, Line: 1, Column: 1}
+	if m := lineInError.FindStringSubmatch(msg); m != nil {
+		pos.Line, _ = strconv.Atoi(m[1])
+		msg = msg[len(m[0]):]
+		if countedFrom0.MatchString(msg) {
+			pos.Line++
+		}
+	}
+	msg = strings.TrimPrefix(msg, "yaml: ")
+	if m := unknownAnchor.FindStringSubmatch(msg); m != nil {
+		before, _, _ := bytes.Cut(data, []byte("*"+m[1]))
+		pos.Line = 1 + bytes.Count(before, []byte("\n"))
+	}
+	lines := bytes.SplitAfter(data, []byte("\n"))
+	if pos.Line >= 1 && pos.Line <= len(lines) {
+		line := lines[pos.Line-1]
+		pos.Column = 1 + len(line) - len(bytes.TrimLeft(line, " \t-"))
+	}
+	return pos, msg
 }
 
 // typed turns "!!str `x`" into the words of somebody who edits a file.
