@@ -83,7 +83,7 @@ func (n *network) refresh(ctx context.Context, insist bool, now time.Time) outco
 		case err == nil:
 			c.sick = sickness{}
 			if failed != nil {
-				n.logger.Warn("Endpoints were passed over", "source", c.host, "err", failed)
+				n.logger.Warn("endpoints were passed over", "endpoint", c.host, "err", failed)
 			}
 			o.next, o.held, o.refused, o.answered, o.accepted = v.next, v.held, answer.Refused, true, true
 			o.shared = sharedEndpoints(o.next.Preps)
@@ -177,7 +177,7 @@ func (n *network) log(o outcome, changed bool) {
 		if len(d.joined)+len(d.left)+len(d.moved)+len(d.renamed) == 0 {
 			level = slog.LevelDebug // ranks and the like
 		}
-		n.logger.Log(context.Background(), level, "Targets changed", "preps", len(o.next.Preps), "height", o.next.Height, "source", o.next.Source,
+		n.logger.Log(context.Background(), level, "targets changed", "preps", len(o.next.Preps), "height", o.next.Height, "endpoint", o.next.Source,
 			"joined", d.joined, "left", d.left, "moved", d.moved, "renamed", d.renamed)
 	}
 	if !o.answered {

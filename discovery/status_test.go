@@ -94,10 +94,10 @@ func TestLog(t *testing.T) {
 	shared := []string{all[1], all[2]}
 	slices.Sort(shared)
 	want := strings.NewReplacer("OWNER0", all[0], "OWNER4", all[4], "SHARED", strings.Join(shared, ", ")).Replace(
-		`level=INFO msg="Targets changed" network=testnet preps=4 height=45000008 source=a.test joined="JOINED" left="" moved="" renamed=""
+		`level=INFO msg="targets changed" network=testnet preps=4 height=45000008 endpoint=a.test joined="JOINED" left="" moved="" renamed=""
 level=WARN msg="no target for Alder (OWNER0): private endpoint \"169.254.169.254:80\"" network=testnet
 level=WARN msg="several P-Reps at one endpoint, keeping all: 127.5.5.5:7100: SHARED" network=testnet
-level=INFO msg="Targets changed" network=testnet preps=5 height=45000011 source=a.test joined=Alder left="" moved="" renamed=Ash
+level=INFO msg="targets changed" network=testnet preps=5 height=45000011 endpoint=a.test joined=Alder left="" moved="" renamed=Ash
 level=WARN msg="keeping targets of Fir (OWNER4): absent" network=testnet
 `)
 	names := map[string]string{all[1]: "Birch", all[2]: "Cedar", all[3]: "Elm", all[4]: "Fir"}

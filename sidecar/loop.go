@@ -49,6 +49,9 @@ type loop struct {
 	logger *slog.Logger
 	// changed is called after a pass that changed something. Optional.
 	changed func()
+	// patient says that next knows when to try again after an error too, as with a network that said
+	// Retry-After; else the pauses are those of the loop.
+	patient bool
 	metrics *metrics
 
 	// trigger is a level: however often it is raised during a pass, one more pass follows.
@@ -119,7 +122,7 @@ func (l *loop) run(ctx context.Context) error {
 			answer = nil
 		}
 		wait := time.Until(l.next(time.Now()))
-		if result.Outcome == "error" {
+		if result.Outcome == "error" && !l.patient {
 			wait = jitter(pause)
 			pause = min(2*pause, lastPause)
 		} else {

@@ -96,6 +96,21 @@ func TestLoopPausesGrowWhileItFails(t *testing.T) {
 	})
 }
 
+// An agent that knows when to try again isn't hurried.
+func TestLoopOfAPatientAgent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{errs: []error{errors.New("Retry-After")}, began: time.Now()}
+		l := newLoop("test", s, exactly(time.Minute), promslog.NewNopLogger(), newMetrics(prometheus.NewRegistry()))
+		l.patient = true
+		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+		defer cancel()
+		l.run(ctx)
+		if want := []time.Duration{0, time.Minute}; !slices.Equal(s.times(), want) {
+			t.Errorf("passes at %v, want %v", s.times(), want)
+		}
+	})
+}
+
 // However often something changes during a pass, exactly one more follows.
 func TestLoopTriggersAreALevel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -107,7 +107,7 @@ func New(cfg *Config, o Options) (*Sidecar, error) {
 		if err != nil {
 			return nil, fmt.Errorf("discovery: %w", err)
 		}
-		add(agentDiscovery, s.discovery, s.discovery.Next, 0)
+		add(agentDiscovery, s.discovery, s.discovery.Next, 0).patient = true
 	}
 	if selected[agentPrometheus] {
 		agent, err := reload.NewPrometheus(*cfg.Prometheus, s.releaseOptions(nil))

@@ -127,7 +127,7 @@ func (a *Agent) load(ctx context.Context) error {
 	}
 	a.metrics.rules(a.good, rules)
 	a.data, a.good = data, rules
-	a.logger.Info("Loaded the silences", "file", a.cfg.File, "rules", len(rules))
+	a.logger.Info("loaded the silences", "file", a.cfg.File, "rules", len(rules))
 	return nil
 }
 
@@ -205,12 +205,12 @@ func (a *Agent) look(current []Silence, now time.Time) Changes {
 	for _, o := range plan.Held {
 		m := o.mark(a.cfg.Owner)
 		if told[m.String()] = true; !a.told[m.String()] {
-			a.logger.Info("A person ended a silence early, leaving it ended until its rule changes", "silence", m.key())
+			a.logger.Info("a person ended a silence early, leaving it ended until its rule changes", "silence", m.key())
 		}
 	}
 	for _, s := range plan.Disowned {
 		if told[s.ID] = true; !a.told[s.ID] {
-			a.logger.Warn("A silence has only half of our mark, leaving it to whoever changed it", "id", s.ID, "created_by", s.CreatedBy)
+			a.logger.Warn("a silence has only half of our mark, leaving it to whoever changed it", "id", s.ID, "created_by", s.CreatedBy)
 		}
 	}
 	a.drift, a.told = drift, told
@@ -264,7 +264,7 @@ func (a *Agent) change(ctx context.Context, c Change) (wrote bool, err error) {
 			return false, err
 		}
 		wrote = true
-		verb := "Created a silence"
+		verb := "created a silence"
 		if c.Post.ID != "" {
 			verb = "Edited a silence"
 		}
@@ -276,7 +276,7 @@ func (a *Agent) change(ctx context.Context, c Change) (wrote bool, err error) {
 			return wrote || marked, err
 		}
 		wrote = true
-		logger.Info("Ended a silence", "id", c.End.ID, "reason", c.Reason)
+		logger.Info("ended a silence", "id", c.End.ID, "reason", c.Reason)
 	}
 	return wrote, nil
 }
