@@ -266,7 +266,7 @@ func (a *Agent) change(ctx context.Context, c Change) (wrote bool, err error) {
 		wrote = true
 		verb := "created a silence"
 		if c.Post.ID != "" {
-			verb = "Edited a silence"
+			verb = "edited a silence"
 		}
 		logger.Info(verb, "id", id, "ends_at", c.Post.EndsAt)
 	}
