@@ -36,7 +36,7 @@ func TestFailover(t *testing.T) {
 		sync(true, true, "b.test")
 		time.Sleep(15*time.Minute - 1)
 		sync(false, true, "b.test") // the sick one isn't asked before its time
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		sync(true, true, "b.test") // asked, still sick
 		first.Behave()
 		sync(false, true, "b.test")
@@ -63,7 +63,7 @@ func TestNext(t *testing.T) {
 		var waits []time.Duration
 		for range 50 {
 			mustSync(t, a, len(waits) == 0)
-			wait := a.Next(time.Now()).Sub(time.Now())
+			wait := time.Until(a.Next(time.Now()))
 			waits = append(waits, wait)
 			time.Sleep(wait)
 		}
@@ -76,7 +76,7 @@ func TestNext(t *testing.T) {
 		waits = nil
 		for range 6 {
 			a.Sync(t.Context())
-			wait := a.Next(time.Now()).Sub(time.Now())
+			wait := time.Until(a.Next(time.Now()))
 			waits = append(waits, wait)
 			time.Sleep(wait)
 		}
