@@ -3,7 +3,7 @@ package reload
 import (
 	"bytes"
 	"context"
-	"crypto/md5" //nolint:gosec // what Alertmanager's own metric is made of
+	"crypto/md5" // what Alertmanager's own metric is made of
 	"errors"
 	"fmt"
 	"io"
@@ -151,7 +151,7 @@ func gauge(families map[string]*dto.MetricFamily, name string) (float64, bool) {
 // configHash is Alertmanager's fingerprint of a configuration: the first 48 bits of its MD5, little-endian
 // (md5HashAsMetricValue in alertmanager's config/coordinator.go).
 func configHash(data []byte) float64 {
-	sum := md5.Sum(data) //nolint:gosec
+	sum := md5.Sum(data)
 	var n uint64
 	for i, b := range sum[:6] {
 		n |= uint64(b) << (8 * i)

@@ -141,5 +141,5 @@ func (s *Sidecar) statusPage(w http.ResponseWriter, _ *http.Request) {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
-	w.Write([]byte(page.String())) //nolint:errcheck // the client is gone
+	w.Write([]byte(page.String())) // the client is gone
 }

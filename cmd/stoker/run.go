@@ -34,7 +34,7 @@ func (a *app) addRun(k *kingpin.Application, register func(*kingpin.CmdClause, f
 		}
 		hangups(ctx, func() {
 			logger.Info("SIGHUP: syncing all agents")
-			go s.SyncAll(ctx) //nolint:errcheck // the results are logged
+			go s.SyncAll(ctx) // the results are logged
 		})
 		err = s.Run(ctx, web)
 		var locked *reload.ErrLocked

@@ -68,7 +68,7 @@ node_load1 0.42
 `)
 	})
 	n.server = &http.Server{Handler: mux}
-	go n.server.Serve(listener) //nolint:errcheck // ends by Close
+	go n.server.Serve(listener) // ends by Close
 	return nil
 }
 
