@@ -5,17 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"os"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/oklog/run"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
-	commoncfg "github.com/prometheus/common/config"
 	"github.com/prometheus/common/promslog"
 
 	"github.com/stoker-project/stoker/discovery"
@@ -23,24 +18,6 @@ import (
 	"github.com/stoker-project/stoker/routing"
 	"github.com/stoker-project/stoker/silencing"
 )
-
-// The names of the agents, as in --agent and in metrics, in the order of a single pass: what others need
-// comes first.
-const (
-	agentDiscovery    = "discovery"
-	agentRouting      = "routing"
-	agentPrometheus   = "prometheus"
-	agentAlertmanager = "alertmanager"
-	agentSilencing    = "silencing"
-)
-
-// AgentNames returns the names that --agent takes.
-func AgentNames() []string {
-	return []string{agentDiscovery, agentRouting, agentSilencing, agentPrometheus, agentAlertmanager}
-}
-
-// confirmEvery is how often a server is asked whether it still runs its release when nothing has changed.
-const confirmEvery = 5 * time.Minute
 
 // Options is what the command line adds to a [Config].
 type Options struct {
@@ -60,6 +37,9 @@ type Sidecar struct {
 	logger   *slog.Logger
 	registry *prometheus.Registry
 
+	metrics      *metrics
+	watchMetrics *reload.WatchMetrics
+
 	discovery *discovery.Agent
 	routing   *routing.Agent
 	silencing *silencing.Agent
@@ -68,12 +48,6 @@ type Sidecar struct {
 
 	loops    []*loop
 	watchers []watcher
-}
-
-// watcher pokes a loop when files change.
-type watcher struct {
-	*reload.Watcher
-	notify func()
 }
 
 // New builds the agents that cfg and o ask for. Nothing runs yet, and nothing was written.
@@ -91,140 +65,24 @@ func New(cfg *Config, o Options) (*Sidecar, error) {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	m, watch := newMetrics(s.registry), reload.NewWatchMetrics(s.registry)
-	add := func(name string, agent Agent, next func(time.Time) time.Time, rescan time.Duration, paths ...string) *loop {
-		l := newLoop(name, agent, next, s.logger, m)
-		s.loops = append(s.loops, l)
-		if len(paths) > 0 {
-			w := &reload.Watcher{Paths: paths, Rescan: rescan, Logger: l.logger, Metrics: watch}
-			s.watchers = append(s.watchers, watcher{w, l.poke})
+	s.metrics, s.watchMetrics = newMetrics(s.registry), reload.NewWatchMetrics(s.registry)
+	for _, part := range []struct {
+		agent string
+		add   func() error
+	}{
+		{agentDiscovery, s.addDiscovery},
+		{agentPrometheus, s.addPrometheus},
+		{agentAlertmanager, s.addAlertmanager},
+		{agentSilencing, s.addSilencing},
+	} {
+		if !selected[part.agent] {
+			continue
 		}
-		return l
-	}
-
-	if selected[agentDiscovery] {
-		s.discovery, err = discovery.New(*cfg.Discovery, discovery.Options{Logger: s.logger.With("agent", agentDiscovery), Registerer: s.registry})
-		if err != nil {
-			return nil, fmt.Errorf("discovery: %w", err)
+		if err := part.add(); err != nil {
+			return nil, fmt.Errorf("%s: %w", part.agent, err)
 		}
-		add(agentDiscovery, s.discovery, s.discovery.Next, 0).patient = true
-	}
-	if selected[agentPrometheus] {
-		agent, err := reload.NewPrometheus(*cfg.Prometheus, s.releaseOptions(nil))
-		if err != nil {
-			return nil, fmt.Errorf("prometheus: %w", err)
-		}
-		s.addRelease(agent, cfg.Prometheus)
-		add(agentPrometheus, agent, every(confirmEvery), time.Duration(cfg.Prometheus.RescanInterval), cfg.Prometheus.SourceDir)
-	}
-	if selected[agentAlertmanager] {
-		var generate reload.Generate
-		if cfg.Contacts != nil {
-			o := routingOptions(cfg)
-			o.Logger, o.Registerer = s.logger.With("agent", agentRouting), s.registry
-			if s.routing, err = routing.New(o); err != nil {
-				return nil, err
-			}
-			generate = s.routing.Generate
-		}
-		agent, err := reload.NewAlertmanager(*cfg.Alertmanager, s.releaseOptions(generate))
-		if err != nil {
-			return nil, fmt.Errorf("alertmanager: %w", err)
-		}
-		s.addRelease(agent, cfg.Alertmanager)
-		if s.routing != nil {
-			contacts := &settled{agent: s.routing, paths: []string{cfg.Contacts.Dir}, settle: time.Duration(cfg.Alertmanager.Settle)}
-			paths := []string{cfg.Contacts.Dir}
-			if cfg.Contacts.SecretsDir != "" {
-				paths = append(paths, cfg.Contacts.SecretsDir)
-			}
-			l := add(agentRouting, contacts, every(confirmEvery), time.Duration(cfg.Alertmanager.RescanInterval), paths...)
-			defer func() {
-				for _, other := range s.loops {
-					if other.name == agentAlertmanager {
-						l.changed = other.poke
-					}
-				}
-			}()
-		}
-		add(agentAlertmanager, agent, every(confirmEvery), time.Duration(cfg.Alertmanager.RescanInterval), cfg.Alertmanager.SourceDir)
-	}
-	if selected[agentSilencing] && !o.PublishOnly {
-		client, err := commoncfg.NewClientFromConfig(cfg.Alertmanager.HTTPConfig, "stoker_silencing")
-		if err != nil {
-			return nil, fmt.Errorf("alertmanager: http_config: %w", err)
-		}
-		client.Timeout = 10 * time.Second
-		u, err := url.Parse(cfg.Alertmanager.URL)
-		if err != nil {
-			return nil, fmt.Errorf("alertmanager: url: %w", err)
-		}
-		s.silencing, err = silencing.New(*cfg.Silencing, silencing.Options{
-			AlertmanagerURL: u, Client: client,
-			Logger: s.logger.With("agent", agentSilencing), Registerer: s.registry,
-		})
-		if err != nil {
-			return nil, err
-		}
-		file := &settled{agent: s.silencing, paths: []string{cfg.Silencing.File}, settle: time.Duration(cfg.Alertmanager.Settle)}
-		add(agentSilencing, file, s.silencing.Next, time.Duration(cfg.Alertmanager.RescanInterval), cfg.Silencing.File)
 	}
 	return s, nil
-}
-
-// selectAgents returns the agents to run: those that are configured, and among them those that were asked for.
-func selectAgents(cfg *Config, asked []string) (map[string]bool, error) {
-	configured := map[string]bool{
-		agentDiscovery:    cfg.Discovery != nil,
-		agentPrometheus:   cfg.Prometheus != nil,
-		agentAlertmanager: cfg.Alertmanager != nil,
-		agentRouting:      cfg.Contacts != nil,
-		agentSilencing:    cfg.Silencing != nil,
-	}
-	if len(asked) == 0 {
-		return configured, nil
-	}
-	selected := map[string]bool{}
-	for _, name := range asked {
-		if !slices.Contains(AgentNames(), name) {
-			return nil, fmt.Errorf("no agent %q, there are %s", name, strings.Join(AgentNames(), ", "))
-		}
-		if !configured[name] {
-			return nil, fmt.Errorf("agent %s has no section in the configuration file", name)
-		}
-		selected[name] = true
-	}
-	if selected[agentRouting] {
-		selected[agentAlertmanager] = true
-	}
-	return selected, nil
-}
-
-func (s *Sidecar) releaseOptions(generate reload.Generate) reload.Options {
-	return reload.Options{Logger: s.logger, Registerer: s.registry, Generate: generate, PublishOnly: s.options.PublishOnly}
-}
-
-func (s *Sidecar) addRelease(agent *reload.Agent, cfg *reload.Config) {
-	s.releases = append(s.releases, agent)
-	s.outputs = append(s.outputs, cfg.OutputDir)
-}
-
-// settled is an agent whose sources are edited in place: a pass waits until they are still.
-type settled struct {
-	agent  Agent
-	paths  []string
-	settle time.Duration
-}
-
-func (s *settled) Sync(ctx context.Context) (bool, error) {
-	var errs []error
-	for _, p := range s.paths {
-		errs = append(errs, reload.Settle(ctx, p, s.settle))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return false, err
-	}
-	return s.agent.Sync(ctx)
 }
 
 // lock makes this process the only writer of its output_dirs. Others are pointed to address.
