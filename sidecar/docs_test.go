@@ -2,12 +2,19 @@ package sidecar
 
 import (
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	commoncfg "github.com/prometheus/common/config"
+	"github.com/prometheus/common/promslog"
+	promconfig "github.com/prometheus/prometheus/config"
+
+	"github.com/stoker-project/stoker/routing"
+	"github.com/stoker-project/stoker/silencing"
 )
 
 // docs/configuration.md lists every key of stoker.yml, and none that isn't one.
@@ -51,5 +58,54 @@ func keys(t reflect.Type, prefix string, into map[string]bool) {
 		}
 		into[prefix+name] = true
 		keys(t.Field(i).Type, prefix+name+".", into)
+	}
+}
+
+// examples returns the YAML blocks of a page.
+func examples(t *testing.T, page string) []string {
+	t.Helper()
+	data, err := os.ReadFile("../" + page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var blocks []string
+	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(data), -1) {
+		blocks = append(blocks, m[1])
+	}
+	return blocks
+}
+
+// What people copy from the documentation works.
+func TestDocumentedExamples(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, content string) string {
+		p := filepath.Join(dir, name)
+		if err := os.WriteFile(p, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	readme := examples(t, "README.md")
+	if _, err := LoadConfig(write("stoker.yml", readme[0])); err != nil {
+		t.Errorf("README.md: %v", err)
+	}
+	if _, err := promconfig.Load("scrape_configs:\n"+readme[1], promslog.NewNopLogger()); err != nil {
+		t.Errorf("README.md: %v", err)
+	}
+	site := routing.Site{IdentityLabel: routing.DefaultIdentityLabel, Severities: routing.DefaultSeverities()}
+	contacts := examples(t, "docs/contacts.md")
+	if len(contacts) != 2 {
+		t.Errorf("docs/contacts.md has %d examples", len(contacts))
+	}
+	for _, c := range contacts {
+		if _, err := routing.ParseContact("acme.yml", []byte(c), site); err != nil {
+			t.Error(err)
+		}
+	}
+	before := time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC)
+	for _, s := range examples(t, "docs/silences.md") {
+		if _, err := silencing.Parse("docs/silences.md", []byte(s), before); err != nil {
+			t.Error(err)
+		}
 	}
 }
