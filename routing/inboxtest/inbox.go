@@ -117,6 +117,10 @@ func Start(options Options) (*Inbox, error) {
 // Close stops receiving. The messages can still be read.
 func (in *Inbox) Close() error {
 	err := errors.Join(in.smtpServer.Close(), in.httpServer.Close())
+	// The mail server doesn't know its listener before it serves, and would begin to after this.
+	if lerr := in.smtp.Close(); !errors.Is(lerr, net.ErrClosed) {
+		err = errors.Join(err, lerr)
+	}
 	in.serving.Wait()
 	return err
 }

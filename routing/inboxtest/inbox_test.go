@@ -213,6 +213,19 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// An inbox that is closed before it has begun to serve is closed all the same.
+func TestCloseAtOnce(t *testing.T) {
+	for range 500 {
+		inbox, err := inboxtest.Start(inboxtest.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := inbox.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // An address that is taken is an error, and nothing is left open.
 func TestStartFails(t *testing.T) {
 	taken := httptest.NewServer(nil)
