@@ -26,7 +26,8 @@ func TestServerDiesWithTheTest(t *testing.T) {
 	}
 
 	test := exec.Command(os.Args[0], "-test.run=^TestServerDiesWithTheTest$", "-test.timeout=1m")
-	test.Env = append(os.Environ(), variable+"=1")
+	// What is killed doesn't clear up, so its folders are inside one that this test removes.
+	test.Env = append(os.Environ(), variable+"=1", "TMPDIR="+t.TempDir())
 	stdout, err := test.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
