@@ -150,8 +150,7 @@ func (s *Sidecar) addSilencing() error {
 	if err != nil {
 		return err
 	}
-	file := &settled{agent: s.silencing, path: s.cfg.Silencing.File, settle: time.Duration(cfg.Settle)}
-	s.watch(s.add(agentSilencing, file, s.silencing.Next), cfg.RescanInterval, s.cfg.Silencing.File)
+	s.watch(s.add(agentSilencing, s.silencing, s.silencing.Next), cfg.RescanInterval, s.cfg.Silencing.File)
 	return nil
 }
 
