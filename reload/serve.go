@@ -49,7 +49,10 @@ func (a *Agent) serve(ctx context.Context, previous string) error {
 // ask returns what the server says of itself once it is ready.
 func (a *Agent) ask(ctx context.Context) (loaded, error) {
 	if err := a.server.ready(ctx); err != nil {
-		return loaded{}, fmt.Errorf("%s is %w", a.server.name, err)
+		if errors.Is(err, errNotReady) {
+			return loaded{}, fmt.Errorf("%s is %w", a.server.name, err)
+		}
+		return loaded{}, fmt.Errorf("%s: %w", a.server.name, err)
 	}
 	return a.server.loaded(ctx)
 }
@@ -74,7 +77,7 @@ func (a *Agent) reload(ctx context.Context, hash string, before loaded) error {
 	var dial *net.OpError
 	switch {
 	case err == nil:
-	case errors.As(err, &refused), errors.As(err, &status):
+	case errors.As(err, &refused), errors.As(err, &status) && status.status < 500: // beyond, a proxy speaks
 		a.inFlight = nil
 		a.metrics.reloaded("refused", time.Since(sent))
 		return err

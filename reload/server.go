@@ -28,7 +28,10 @@ type refusedError struct{ words string }
 func (e *refusedError) Error() string { return e.words }
 
 // statusError is an answer that isn't 200: the request was understood and not carried out.
-type statusError struct{ answer string }
+type statusError struct {
+	status int
+	answer string
+}
 
 func (e *statusError) Error() string { return e.answer }
 
@@ -67,9 +70,22 @@ func (s *server) do(ctx context.Context, method string, path ...string) ([]byte,
 		return nil, resp.StatusCode, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return body, resp.StatusCode, &statusError{fmt.Sprintf("%s %s: %s: %s", method, req.URL.Path, resp.Status, words(body))}
+		answer := fmt.Sprintf("%s %s: %s: %s", method, req.URL.Path, resp.Status, words(body))
+		return body, resp.StatusCode, &statusError{resp.StatusCode, answer + hint(resp.StatusCode)}
 	}
 	return body, resp.StatusCode, nil
+}
+
+// hint says what an answer asks for.
+func hint(status int) string {
+	switch status {
+	case http.StatusUnauthorized:
+		return " (set http_config for this server)"
+	case http.StatusForbidden:
+		return " (start the server with --web.enable-lifecycle)"
+	default:
+		return ""
+	}
 }
 
 // words shortens an answer's body to what fits a log line.
@@ -84,25 +100,20 @@ func words(body []byte) string {
 // ready asks whether the server can take a reload. Prometheus hangs a POST until it is ready, and runs every
 // abandoned one then.
 func (s *server) ready(ctx context.Context) error {
-	if _, _, err := s.do(ctx, http.MethodGet, "-", "ready"); err != nil {
-		return fmt.Errorf("%w: %w", errNotReady, err)
+	_, _, err := s.do(ctx, http.MethodGet, "-", "ready")
+	var status *statusError
+	if err == nil || errors.As(err, &status) && status.status != http.StatusServiceUnavailable {
+		return err // as it stands: waiting wouldn't help
 	}
-	return nil
+	return fmt.Errorf("%w: %w", errNotReady, err)
 }
 
 // reload asks the server to load its configuration. A refusal is a *refusedError with the server's words; any
 // other error leaves open whether it did.
 func (s *server) reload(ctx context.Context) error {
 	body, status, err := s.do(ctx, http.MethodPost, "-", "reload")
-	switch status {
-	case http.StatusOK:
-		return err
-	case http.StatusInternalServerError:
+	if status == http.StatusInternalServerError {
 		return &refusedError{words(body)}
-	case http.StatusForbidden:
-		return fmt.Errorf("%w (start the server with --web.enable-lifecycle)", err)
-	case http.StatusUnauthorized:
-		return fmt.Errorf("%w (set http_config for this server)", err)
 	}
 	return err
 }

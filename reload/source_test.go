@@ -1,0 +1,149 @@
+package reload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// An atomic source is never half-read: while its link is swapped over and over, and every old version is removed at
+// once, a and b are always of one version.
+func TestReadSeesOneVersion(t *testing.T) {
+	for _, kind := range []string{"git-sync", "ConfigMap"} {
+		t.Run(kind, func(t *testing.T) {
+			dir := t.TempDir()
+			link, source := filepath.Join(dir, "link"), filepath.Join(dir, "link")
+			if kind == "ConfigMap" {
+				link, source = filepath.Join(dir, "..data"), dir
+			}
+			old := ""
+			swap := func(version int) {
+				next := fmt.Sprintf("..v%d", version)
+				for _, name := range []string{"a", "b"} {
+					p := filepath.Join(dir, next, name)
+					if err := errors.Join(os.MkdirAll(filepath.Dir(p), 0o755), os.WriteFile(p, fmt.Append(nil, version), 0o644)); err != nil {
+						t.Error(err)
+					}
+				}
+				if err := errors.Join(os.Symlink(next, link+".tmp"), os.Rename(link+".tmp", link)); err != nil {
+					t.Error(err)
+				}
+				if old != "" {
+					if err := os.RemoveAll(filepath.Join(dir, old)); err != nil {
+						t.Error(err)
+					}
+				}
+				old = next
+			}
+			swap(0)
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for version := 1; ctx.Err() == nil; version++ {
+					swap(version)
+				}
+			}()
+			good := 0
+			for range 300 {
+				var a, b []byte
+				err := read(ctx, source, time.Millisecond, func(root string) (err error) {
+					if a, err = os.ReadFile(filepath.Join(root, "a")); err != nil {
+						return err
+					}
+					b, err = os.ReadFile(filepath.Join(root, "b"))
+					return err
+				})
+				switch {
+				case errors.Is(err, errMoved): // Too fast to follow: said, not guessed.
+				case errors.Is(err, fs.ErrNotExist): // The folder itself was gone between two looks.
+				case err != nil:
+					t.Fatal(err)
+				case string(a) != string(b):
+					t.Fatalf("a is of version %s, b of %s", a, b)
+				default:
+					good++
+				}
+			}
+			cancel()
+			<-done
+			if good == 0 {
+				t.Error("no version was ever read")
+			}
+		})
+	}
+}
+
+// What is atomic is told by the links: a swap makes the newest thing on the way, an edit in place doesn't.
+func TestAtomicSources(t *testing.T) {
+	dir := t.TempDir()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.MkdirAll(filepath.Join(dir, "tree", "sub"), 0o755))
+	must(os.WriteFile(filepath.Join(dir, "tree", "sub", "file"), nil, 0o644))
+	must(os.Symlink("tree", filepath.Join(dir, "link")))
+	atomic := func(p string) bool {
+		t.Helper()
+		src, err := resolve(p)
+		must(err)
+		seen, err := look(src.root, nil)
+		must(err)
+		return src.atomic(seen)
+	}
+	if atomic(filepath.Join(dir, "tree")) {
+		t.Error("a plain folder is taken for an atomic one")
+	}
+	if !atomic(filepath.Join(dir, "link")) || !atomic(filepath.Join(dir, "link", "sub")) {
+		t.Error("a link made after its files isn't taken for a swap")
+	}
+	// The kernel's clock for files has a tick of some milliseconds: edit until the edit is newer.
+	for atomic(filepath.Join(dir, "link")) {
+		must(os.WriteFile(filepath.Join(dir, "tree", "sub", "file"), []byte("edited"), 0o644))
+	}
+}
+
+// A folder that is being written to is read only when its writer has paused.
+func TestSettleWaitsForTheWriter(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	finished := make(chan struct{})
+	write := func(i int) {
+		if err := os.WriteFile(file, fmt.Append(nil, i), 0o644); err != nil {
+			t.Error(err)
+		}
+	}
+	write(0)
+	go func() {
+		defer close(finished)
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for i := range 20 {
+			<-tick.C
+			write(i)
+		}
+	}()
+	if err := Settle(t.Context(), dir, 2*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-finished:
+	default:
+		t.Error("Settle returned while the folder was being written to")
+	}
+	// What has been still for long enough already is not waited for: ten days would outlast the test.
+	if err := Settle(t.Context(), dir, time.Nanosecond); err != nil {
+		t.Fatal(err)
+	}
+	if err := Settle(t.Context(), filepath.Join(dir, "nothing"), 240*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+}
