@@ -134,12 +134,13 @@ func (a *Agent) Status() Status {
 	return s
 }
 
-// Live returns the files of the live release, or nil if there is none.
-func (a *Agent) Live() fs.FS {
-	if a.store.current(liveLink) == "" {
+// live returns the files of the live release, or nil if there is none.
+func (a *Agent) live() fs.FS {
+	hash := a.store.current(liveLink)
+	if hash == "" {
 		return nil
 	}
-	return os.DirFS(a.store.path(a.store.current(liveLink)))
+	return os.DirFS(a.store.path(hash))
 }
 
 // Sync does one whole pass: gather, check, publish, reload, prove, and roll back if need be. It reports
@@ -161,9 +162,6 @@ func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 	}
 	after := a.store.current(liveLink)
 	a.note(hash, after, errors.Join(publishErr, serveErr))
-	if after == "" && publishErr == nil && serveErr == nil {
-		publishErr = errors.New("no release is live")
-	}
 	return after != before, errors.Join(publishErr, serveErr)
 }
 
@@ -172,7 +170,7 @@ func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 func (a *Agent) publish(ctx context.Context) (hash string, err error) {
 	c := &candidate{dialect: a.dialect, sourceDir: a.cfg.SourceDir}
 	err = read(ctx, a.cfg.SourceDir, time.Duration(a.cfg.Settle), func(root string) error {
-		return c.gather(ctx, root, a.options.Generate, a.Live())
+		return c.gather(ctx, root, a.options.Generate, a.live())
 	})
 	if err != nil {
 		return "", a.keeping(err)

@@ -49,11 +49,11 @@ func (alertmanagerFiles) references(p, filename string, data []byte) ([]referenc
 	var refs []reference
 	for _, t := range cfg.Templates {
 		clean := filepath.ToSlash(filepath.Clean(t))
-		refs = append(refs, reference{pattern: clean, use: useMember, at: positionOf(filename, data, clean)})
+		refs = append(refs, reference{pattern: clean, use: useMember, written: clean})
 	}
 	setDirectories(cfg)
 	for _, rel := range relativePaths(cfg) {
-		refs = append(refs, reference{pattern: rel, at: positionOf(filename, data, rel)})
+		refs = append(refs, reference{pattern: rel, written: rel})
 	}
 	return refs, nil
 }
@@ -96,12 +96,8 @@ func (alertmanagerFiles) check(dir string, tree Tree, name func(string) string) 
 
 // receiverProblems places an error at the definition of the receiver that it is about.
 func receiverProblems(filename string, data []byte, receiver string, err error) scanner.ErrorList {
-	pos := token.Position{Filename: filename, Line: 1, Column: 1}
-	if n := findScalar(data, func(key, v string) bool { return key == "name" && v == receiver }); n != nil {
-		pos.Line, pos.Column = n.Line, n.Column
-	}
 	var list scanner.ErrorList
-	list.Add(pos, "receiver "+receiver+": "+err.Error())
+	list.Add(place(filename, data, func(s scalar) bool { return s.key == "name" && s.Value == receiver }), "receiver "+receiver+": "+err.Error())
 	return list
 }
 

@@ -18,8 +18,8 @@ type reference struct {
 	// pattern is slash-separated, relative to the release and perhaps a glob, or absolute.
 	pattern string
 	use     use
-	// at is where it is written.
-	at token.Position
+	// written is what stands in the file, cleaned: the pattern as seen from the file's own folder.
+	written string
 }
 
 // use says what a reference is for, because that decides where its files may be.
@@ -31,9 +31,6 @@ const (
 	useInclude            // scrape_config_files: the same, and they mention files themselves
 	useTargets            // file_sd: never part of the release
 )
-
-// errMissing says that a file which a configuration needs isn't there.
-var errMissing = errors.New("no such file")
 
 // candidate is a release in the making.
 type candidate struct {
@@ -68,12 +65,12 @@ func (c *candidate) gather(ctx context.Context, root string, generate Generate, 
 	if err := notEmpty(c.name(main), data); err != nil {
 		return err
 	}
-	// The hand-written file is judged by itself first: an error then points to a line that somebody wrote,
-	// and a generator can rely on a base that loads.
-	if err := c.dialect.parse(c.name(main), data); err != nil {
-		return err
-	}
 	if generate != nil {
+		// The hand-written file is judged by itself first: an error then points to a line that somebody
+		// wrote, and a generator can rely on a base that loads.
+		if err := c.dialect.parse(c.name(main), data); err != nil {
+			return err
+		}
 		files, err := generate(ctx, map[string][]byte{main: data}, live)
 		if err != nil {
 			return err
@@ -97,7 +94,11 @@ func (c *candidate) follow(root string) error {
 			continue
 		}
 		done[p] = true
-		refs, err := c.dialect.references(p, c.name(p), c.tree[p])
+		var refs []reference
+		err := guard(func() (err error) {
+			refs, err = c.dialect.references(p, c.name(p), c.tree[p])
+			return err
+		})
 		if err != nil {
 			list = appendProblems(list, c.name(p), err)
 			continue
@@ -105,7 +106,7 @@ func (c *candidate) follow(root string) error {
 		for _, ref := range refs {
 			added, err := c.tree.include(root, ref)
 			if err != nil {
-				list.Add(ref.at, err.Error())
+				list.Add(positionOf(c.name(p), c.tree[p], ref.written), err.Error())
 			}
 			queue = append(queue, added...)
 		}
@@ -121,14 +122,13 @@ func (c *candidate) check(dir string) (warnings scanner.ErrorList, err error) {
 
 // include adds the files of a reference to the tree and returns those whose own references are to be followed.
 func (t Tree) include(root string, ref reference) ([]string, error) {
-	rel := strings.TrimPrefix(ref.pattern, root+"/")
 	switch {
 	case ref.use == useTargets && !path.IsAbs(ref.pattern):
 		return nil, fmt.Errorf("file_sd path %q would be part of a release, and Prometheus would go on reading the old one: write an absolute path, such as the one of discovery.targets_dir", ref.pattern)
 	case ref.use == useTargets:
 		return nil, nil
 	case path.IsAbs(ref.pattern) && ref.use != useFile:
-		return nil, fmt.Errorf("absolute path %q is no part of the release, so a change there would neither be checked nor rolled back: move the files below source_dir and write their path relative to this file, such as %q", ref.pattern, path.Join(path.Base(path.Dir(rel)), path.Base(rel)))
+		return nil, fmt.Errorf("absolute path %q is no part of the release, so a change there would neither be checked nor rolled back: move the files below source_dir and write their path relative to this file, such as %q", ref.pattern, path.Join(path.Base(path.Dir(ref.pattern)), path.Base(ref.pattern)))
 	case path.IsAbs(ref.pattern):
 		return nil, nil // The server's own: only its side may have it mounted.
 	case ref.pattern == ".." || strings.HasPrefix(ref.pattern, "../"):
@@ -159,7 +159,7 @@ func (t Tree) include(root string, ref reference) ([]string, error) {
 	}
 	added = t.glob(ref.pattern)
 	if len(added) == 0 && !strings.ContainsAny(ref.pattern, "*?[") {
-		return nil, fmt.Errorf("%q: %w below the folder of the main file", ref.pattern, errMissing)
+		return nil, fmt.Errorf("%q: no such file below the folder of the main file", ref.pattern)
 	}
 	if ref.use != useInclude {
 		return nil, nil

@@ -71,54 +71,45 @@ func plain(msg string) string {
 func findQuoted(data []byte, msg string) (line, column int, ok bool) {
 	words := quotedInMessage.FindAllStringSubmatch(msg, -1)
 	slices.SortStableFunc(words, func(a, b []string) int { return len(b[1]) - len(a[1]) })
+	values := scalars(data)
 	for _, word := range words {
 		value, err := strconv.Unquote(`"` + word[1] + `"`)
 		if err != nil {
 			value = word[1]
 		}
-		if n := findScalar(data, func(key, v string) bool { return v == value && key != "name" && key != "job_name" }); n != nil {
-			return n.Line, n.Column, true
+		used := slices.IndexFunc(values, func(s scalar) bool { return s.Value == value && s.key != "name" && s.key != "job_name" })
+		if used < 0 {
+			// Defined twice: the later one is the one too many.
+			for i, s := range values {
+				if s.Value == value {
+					used = i
+				}
+			}
 		}
-		// Defined twice: the later one is the one too many.
-		if n := findLastScalar(data, func(_, v string) bool { return v == value }); n != nil {
-			return n.Line, n.Column, true
+		if used >= 0 {
+			return values[used].Line, values[used].Column, true
 		}
 	}
 	return 0, 0, false
 }
 
-// findScalar returns the first scalar value of a YAML file that match accepts, given the key it stands under
-// (for a list, the key of the list), or nil.
-func findScalar(data []byte, match func(key, value string) bool) *yaml.Node {
-	var found *yaml.Node
-	walkScalars(data, func(key string, n *yaml.Node) {
-		if found == nil && match(key, n.Value) {
-			found = n
-		}
-	})
-	return found
+// scalar is a value of a YAML file and the key that it stands under (for a list, the key of the list).
+type scalar struct {
+	key string
+	*yaml.Node
 }
 
-func findLastScalar(data []byte, match func(key, value string) bool) *yaml.Node {
-	var found *yaml.Node
-	walkScalars(data, func(key string, n *yaml.Node) {
-		if match(key, n.Value) {
-			found = n
-		}
-	})
-	return found
-}
-
-func walkScalars(data []byte, visit func(key string, n *yaml.Node)) {
+// scalars returns the values of a YAML file in order.
+func scalars(data []byte) (all []scalar) {
 	var doc yaml.Node
 	if yaml.Unmarshal(data, &doc) != nil {
-		return
+		return nil
 	}
 	var walk func(key string, n *yaml.Node)
 	walk = func(key string, n *yaml.Node) {
 		switch n.Kind {
 		case yaml.ScalarNode:
-			visit(key, n)
+			all = append(all, scalar{key, n})
 		case yaml.MappingNode:
 			for i := 0; i+1 < len(n.Content); i += 2 {
 				walk(n.Content[i].Value, n.Content[i+1])
@@ -130,16 +121,22 @@ func walkScalars(data []byte, visit func(key string, n *yaml.Node)) {
 		}
 	}
 	walk("", &doc)
+	return all
+}
+
+// place returns the position of the first value that match accepts, or the top of the file.
+func place(filename string, data []byte, match func(scalar) bool) token.Position {
+	pos := token.Position{Filename: filename, Line: 1, Column: 1}
+	values := scalars(data)
+	if i := slices.IndexFunc(values, match); i >= 0 {
+		pos.Line, pos.Column = values[i].Line, values[i].Column
+	}
+	return pos
 }
 
 // positionOf returns where a relative path is written in a file.
 func positionOf(filename string, data []byte, rel string) token.Position {
-	pos := token.Position{Filename: filename, Line: 1, Column: 1}
-	n := findScalar(data, func(_, v string) bool { return v == rel || (v != "" && path.Clean(v) == rel) })
-	if n != nil {
-		pos.Line, pos.Column = n.Line, n.Column
-	}
-	return pos
+	return place(filename, data, func(s scalar) bool { return s.Value != "" && path.Clean(s.Value) == rel })
 }
 
 // guard runs fn and turns a panic into an error: some inputs crash the upstream loaders (a null entry in

@@ -12,7 +12,7 @@ import (
 func (a *Agent) Preview(ctx context.Context) (tree Tree, warnings scanner.ErrorList, err error) {
 	c := &candidate{dialect: a.dialect, sourceDir: a.cfg.SourceDir}
 	err = read(ctx, a.cfg.SourceDir, 0, func(root string) error {
-		return c.gather(ctx, root, a.options.Generate, a.Live())
+		return c.gather(ctx, root, a.options.Generate, a.live())
 	})
 	if err != nil {
 		return c.tree, nil, err

@@ -46,7 +46,7 @@ func (prometheusFiles) references(p, filename string, data []byte) ([]reference,
 		for _, c := range cfg.ScrapeConfigs {
 			c.SetDirectory(marker)
 		}
-		return mentioned(&cfg, filename, data, path.Dir(p)), nil
+		return mentioned(&cfg, path.Dir(p)), nil
 	}
 	cfg, err := loadPrometheus(filename, data)
 	if err != nil {
@@ -56,18 +56,18 @@ func (prometheusFiles) references(p, filename string, data []byte) ([]reference,
 	add := func(use use, patterns []string) {
 		for _, p := range patterns {
 			clean := filepath.ToSlash(filepath.Clean(p))
-			refs = append(refs, reference{pattern: clean, use: use, at: positionOf(filename, data, clean)})
+			refs = append(refs, reference{pattern: clean, use: use, written: clean})
 		}
 	}
 	add(useMember, cfg.RuleFiles)
 	add(useInclude, cfg.ScrapeConfigFiles)
 	cfg.RuleFiles, cfg.ScrapeConfigFiles = nil, nil
 	cfg.SetDirectory(marker)
-	return append(refs, mentioned(cfg, filename, data, ".")...), nil
+	return append(refs, mentioned(cfg, ".")...), nil
 }
 
 // mentioned lists the relative paths of a configuration whose own folder is dir, and marks those of file_sd.
-func mentioned(cfg any, filename string, data []byte, dir string) []reference {
+func mentioned(cfg any, dir string) []reference {
 	targets := map[string]bool{}
 	for _, sd := range fileSDConfigs(cfg) {
 		for _, f := range sd.Files {
@@ -78,7 +78,7 @@ func mentioned(cfg any, filename string, data []byte, dir string) []reference {
 	}
 	var refs []reference
 	for _, rel := range relativePaths(cfg) {
-		ref := reference{pattern: path.Join(dir, rel), at: positionOf(filename, data, rel)}
+		ref := reference{pattern: path.Join(dir, rel), written: rel}
 		if targets[rel] {
 			ref.use = useTargets
 		}
