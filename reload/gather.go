@@ -11,6 +11,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/stoker-project/stoker/internal/strictyaml"
 )
 
 // reference is one mention of other files in a configuration.
@@ -181,15 +183,9 @@ func notEmpty(filename string, data []byte) error {
 
 // appendProblems adds err to the list with the positions that it carries, or at the top of the file.
 func appendProblems(list scanner.ErrorList, filename string, err error) scanner.ErrorList {
-	var more scanner.ErrorList
-	var one *scanner.Error
-	switch {
-	case errors.As(err, &more):
+	if more := strictyaml.Problems(err); more != nil {
 		return append(list, more...)
-	case errors.As(err, &one):
-		return append(list, one)
-	default:
-		list.Add(token.Position{Filename: filename, Line: 1, Column: 1}, err.Error())
-		return list
 	}
+	list.Add(token.Position{Filename: filename, Line: 1, Column: 1}, err.Error())
+	return list
 }

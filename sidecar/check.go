@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stoker-project/stoker/discovery"
+	"github.com/stoker-project/stoker/internal/strictyaml"
 	"github.com/stoker-project/stoker/reload"
 	"github.com/stoker-project/stoker/routing"
 	"github.com/stoker-project/stoker/silencing"
@@ -106,19 +107,11 @@ func routingOptions(cfg *Config) routing.Options {
 
 // listOf returns the problems in an error; one without a position is a problem of no file.
 func listOf(err error) scanner.ErrorList {
-	var list scanner.ErrorList
-	var one *scanner.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &list):
-		return list
-	case errors.As(err, &one):
-		return scanner.ErrorList{one}
-	default:
+	list := strictyaml.Problems(err)
+	if err != nil && list == nil {
 		list.Add(token.Position{}, err.Error())
-		return list
 	}
+	return list
 }
 
 // RenderAlertmanager returns the alertmanager.yml that would be published. Contacts with problems are left out

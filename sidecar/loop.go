@@ -7,6 +7,7 @@ import (
 	"go/scanner"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 )
@@ -222,3 +223,6 @@ func describe(err error) string {
 	}
 	return oneLine(text)
 }
+
+// oneLine makes text fit a log line or a table cell.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -1,7 +1,6 @@
 package sidecar
 
 import (
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -58,6 +57,3 @@ func (m *metrics) synced(r Result, took time.Duration) {
 	m.good.WithLabelValues(r.Agent).Set(1)
 	m.succeeded.WithLabelValues(r.Agent).Set(float64(r.Succeeded.UnixMilli()) / 1000)
 }
-
-// oneLine makes text fit a log line or a table cell.
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -17,7 +17,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"go/scanner"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -32,6 +31,7 @@ import (
 	"github.com/prometheus/common/version"
 	_ "golang.org/x/crypto/x509roots/fallback" // CA certificates, where the image has none
 
+	"github.com/stoker-project/stoker/internal/strictyaml"
 	"github.com/stoker-project/stoker/sidecar"
 )
 
@@ -123,16 +123,10 @@ func (a *app) report(err error) int {
 // printProblems writes every problem of a list on a line of its own, without prefix, so that editors and
 // continuous integration find file and line; any other error with the prefix.
 func printProblems(w io.Writer, prefix string, err error) {
-	var list scanner.ErrorList
-	if errors.As(err, &list) {
+	if list := strictyaml.Problems(err); list != nil {
 		for _, e := range list {
 			fmt.Fprintln(w, e)
 		}
-		return
-	}
-	var one *scanner.Error
-	if errors.As(err, &one) {
-		fmt.Fprintln(w, one)
 		return
 	}
 	fmt.Fprintln(w, prefix+err.Error())

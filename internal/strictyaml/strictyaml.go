@@ -263,3 +263,17 @@ func Find(n *yaml.Node, path string) *yaml.Node {
 	}
 	return n
 }
+
+// Problems returns the problems with positions that an error holds, nil if it holds none.
+func Problems(err error) scanner.ErrorList {
+	var list scanner.ErrorList
+	var one *scanner.Error
+	switch {
+	case errors.As(err, &list):
+		return list
+	case errors.As(err, &one):
+		return scanner.ErrorList{one}
+	default:
+		return nil
+	}
+}
