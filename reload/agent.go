@@ -60,6 +60,8 @@ type Agent struct {
 type verdict struct {
 	err error
 	at  time.Time
+	// facts are what was known of the server then.
+	facts string
 	// started identifies the server's process, if it was the server that refused.
 	started float64
 }
@@ -151,14 +153,20 @@ func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 	defer a.pass.Unlock()
 
 	before := a.store.current(liveLink)
-	if err := a.settleInFlight(ctx); err != nil {
-		a.note("", before, err)
-		return false, err
+	var said loaded
+	var askErr error
+	if !a.options.PublishOnly {
+		said, askErr = a.ask(ctx)
+		if err := a.settleInFlight(ctx, said, askErr); err != nil {
+			a.note("", before, err)
+			return false, err
+		}
+		a.forgive(said)
 	}
-	hash, publishErr := a.publish(ctx)
+	hash, publishErr := a.publish(ctx, a.factsOf(said))
 	var serveErr error
 	if !a.options.PublishOnly && ctx.Err() == nil {
-		serveErr = a.serve(ctx, before)
+		serveErr = a.serve(ctx, before, said, askErr)
 	}
 	after := a.store.current(liveLink)
 	a.note(hash, after, errors.Join(publishErr, serveErr))
@@ -167,8 +175,8 @@ func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 
 // publish makes the release that the sources ask for live on disk, unless it is or was refused. It returns
 // that release's name even if it was refused, and "" if none could be made.
-func (a *Agent) publish(ctx context.Context) (hash string, err error) {
-	c := &candidate{dialect: a.dialect, sourceDir: a.cfg.SourceDir}
+func (a *Agent) publish(ctx context.Context, f facts) (hash string, err error) {
+	c := &candidate{dialect: a.dialect, facts: f, sourceDir: a.cfg.SourceDir}
 	err = read(ctx, a.cfg.SourceDir, time.Duration(a.cfg.Settle), func(root string) error {
 		return c.gather(ctx, root, a.options.Generate, a.live())
 	})
@@ -181,7 +189,7 @@ func (a *Agent) publish(ctx context.Context) (hash string, err error) {
 		return hash, nil
 	}
 	if v, ok := a.refused[hash]; ok {
-		if time.Since(v.at) < retryRefused {
+		if time.Since(v.at) < retryRefused && (v.facts == f.String() || v.started != 0) {
 			return hash, a.keeping(fmt.Errorf("release %s was refused %s ago: %w", hash, time.Since(v.at).Round(time.Second), v.err))
 		}
 		delete(a.refused, hash)
@@ -195,7 +203,7 @@ func (a *Agent) publish(ctx context.Context) (hash string, err error) {
 		a.logger.Warn("only the server can tell whether this is right", "server", a.dialect.server(), "release", hash, "warning", w)
 	}
 	if err != nil {
-		a.refused[hash] = verdict{err: err, at: time.Now()}
+		a.refused[hash] = verdict{err: err, at: time.Now(), facts: f.String()}
 		return hash, errors.Join(a.keeping(err), a.store.remove(stage))
 	}
 	if err := a.store.commit(stage, hash); err != nil {

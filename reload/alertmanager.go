@@ -23,7 +23,7 @@ type alertmanagerFiles struct{}
 func (alertmanagerFiles) server() string { return "alertmanager" }
 func (alertmanagerFiles) main() string   { return "alertmanager.yml" }
 
-func (alertmanagerFiles) parse(filename string, data []byte) error {
+func (alertmanagerFiles) parse(filename string, data []byte, _ facts) error {
 	_, err := loadAlertmanager(filename, data)
 	return err
 }
@@ -38,7 +38,7 @@ func loadAlertmanager(filename string, data []byte) (cfg *config.Config, err err
 	return cfg, problems(filename, data, err).Err()
 }
 
-func (alertmanagerFiles) references(p, filename string, data []byte) ([]reference, error) {
+func (alertmanagerFiles) references(p, filename string, data []byte, _ facts) ([]reference, error) {
 	if p != (alertmanagerFiles{}).main() {
 		return nil, nil // Templates can't include files.
 	}
@@ -58,7 +58,8 @@ func (alertmanagerFiles) references(p, filename string, data []byte) ([]referenc
 	return refs, nil
 }
 
-func (alertmanagerFiles) check(dir string, tree Tree, name func(string) string) (warnings scanner.ErrorList, err error) {
+func (alertmanagerFiles) check(s staged) (warnings scanner.ErrorList, err error) {
+	dir, tree, name := s.dir, s.files, s.name
 	main := (alertmanagerFiles{}).main()
 	var list scanner.ErrorList
 	err = guard(func() error {

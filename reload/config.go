@@ -20,6 +20,11 @@ type Config struct {
 	SourceDir string `yaml:"source_dir"`
 	// OutputDir is where releases are published; the server reads <output_dir>/live/. Required.
 	OutputDir string `yaml:"output_dir"`
+	// Version is the server's version, such as 2.53.4, and EnableFeatures is its --enable-feature. They are
+	// asked from the server, and need to be here only where it can't be: for `check`, and for a first release
+	// of a version other than stoker's own libraries. Default: that of the libraries, with every feature.
+	Version        string   `yaml:"version,omitempty"`
+	EnableFeatures []string `yaml:"enable_features,omitempty"`
 	// Settle is how long a folder that is edited in place must have been still before it is read. Folders
 	// that are swapped as a whole are read at once. Default 2s.
 	Settle model.Duration `yaml:"settle,omitempty"`

@@ -19,13 +19,22 @@ type dialect interface {
 	// main is the name of the main file.
 	main() string
 	// parse loads a main file by itself, without looking at what it refers to.
-	parse(filename string, data []byte) error
+	parse(filename string, data []byte, f facts) error
 	// references lists what a file of the release mentions. Only the main file and includes are asked about.
-	references(p, filename string, data []byte) ([]reference, error)
-	// check loads the release in dir exactly as the server would. name turns a path of the release into
-	// the one that people know. Warnings are what only the server can decide.
-	check(dir string, tree Tree, name func(string) string) (warnings scanner.ErrorList, err error)
+	references(p, filename string, data []byte, f facts) ([]reference, error)
+	// check loads a release exactly as the server would. Warnings are what only the server can decide.
+	check(s staged) (warnings scanner.ErrorList, err error)
 	// difference says how what the server runs differs from a release, "" if it doesn't as far as the
 	// server can tell.
 	difference(ctx context.Context, s *server, l loaded, tree Tree) (string, error)
+}
+
+// staged is a release in the making whose files lie on disk, where upstream's loaders can read them.
+type staged struct {
+	// dir is the folder of the main file.
+	dir   string
+	files Tree
+	// name turns a path of the release into the one that people know.
+	name  func(p string) string
+	facts facts
 }

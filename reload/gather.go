@@ -37,6 +37,7 @@ const (
 // candidate is a release in the making.
 type candidate struct {
 	dialect dialect
+	facts   facts
 	// sourceDir is the folder of the hand-written files as people know it.
 	sourceDir string
 	tree      Tree
@@ -70,7 +71,7 @@ func (c *candidate) gather(ctx context.Context, root string, generate Generate, 
 	if generate != nil {
 		// The hand-written file is judged by itself first: an error then points to a line that somebody
 		// wrote, and a generator can rely on a base that loads.
-		if err := c.dialect.parse(c.name(main), data); err != nil {
+		if err := c.dialect.parse(c.name(main), data, c.facts); err != nil {
 			return err
 		}
 		files, err := generate(ctx, map[string][]byte{main: data}, live)
@@ -98,7 +99,7 @@ func (c *candidate) follow(root string) error {
 		done[p] = true
 		var refs []reference
 		err := guard(func() (err error) {
-			refs, err = c.dialect.references(p, c.name(p), c.tree[p])
+			refs, err = c.dialect.references(p, c.name(p), c.tree[p], c.facts)
 			return err
 		})
 		if err != nil {
@@ -119,7 +120,7 @@ func (c *candidate) follow(root string) error {
 
 // check loads the candidate from dir, where it was written, exactly as the server would.
 func (c *candidate) check(dir string) (warnings scanner.ErrorList, err error) {
-	return c.dialect.check(dir, c.tree, c.name)
+	return c.dialect.check(staged{dir: dir, files: c.tree, name: c.name, facts: c.facts})
 }
 
 // include adds the files of a reference to the tree and returns those whose own references are to be followed.

@@ -10,7 +10,7 @@ import (
 // Preview gathers and checks the release that the sources ask for without touching output_dir or a server:
 // it is what `check` and `render` are made of. The tree is returned even where the check found problems.
 func (a *Agent) Preview(ctx context.Context) (tree Tree, warnings scanner.ErrorList, err error) {
-	c := &candidate{dialect: a.dialect, sourceDir: a.cfg.SourceDir}
+	c := &candidate{dialect: a.dialect, facts: a.factsOf(loaded{}), sourceDir: a.cfg.SourceDir}
 	err = read(ctx, a.cfg.SourceDir, 0, func(root string) error {
 		return c.gather(ctx, root, a.options.Generate, a.live())
 	})

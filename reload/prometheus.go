@@ -23,7 +23,7 @@ type prometheusFiles struct{}
 func (prometheusFiles) server() string { return "prometheus" }
 func (prometheusFiles) main() string   { return "prometheus.yml" }
 
-func (prometheusFiles) parse(filename string, data []byte) error {
+func (prometheusFiles) parse(filename string, data []byte, _ facts) error {
 	_, err := loadPrometheus(filename, data)
 	return err
 }
@@ -36,7 +36,7 @@ func loadPrometheus(filename string, data []byte) (cfg *config.Config, err error
 	return cfg, problems(filename, data, err).Err()
 }
 
-func (prometheusFiles) references(p, filename string, data []byte) ([]reference, error) {
+func (prometheusFiles) references(p, filename string, data []byte, _ facts) ([]reference, error) {
 	// The paths of an included file are relative to its own folder.
 	if p != (prometheusFiles{}).main() {
 		var cfg config.ScrapeConfigs
@@ -87,7 +87,8 @@ func mentioned(cfg any, dir string) []reference {
 	return refs
 }
 
-func (prometheusFiles) check(dir string, tree Tree, name func(string) string) (warnings scanner.ErrorList, err error) {
+func (prometheusFiles) check(s staged) (warnings scanner.ErrorList, err error) {
+	dir, tree, name := s.dir, s.files, s.name
 	main := (prometheusFiles{}).main()
 	var list scanner.ErrorList
 	err = guard(func() error {

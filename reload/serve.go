@@ -12,17 +12,15 @@ import (
 const forgetInFlight = 10 * time.Minute
 
 // serve brings the server to the live release and proves it, or goes back to an earlier one. previous is the
-// release that was live before this pass.
-func (a *Agent) serve(ctx context.Context, previous string) error {
+// release that was live before this pass; now and askErr are what the server said at its beginning.
+func (a *Agent) serve(ctx context.Context, previous string, now loaded, askErr error) error {
 	live := a.store.current(liveLink)
 	if live == "" {
 		return nil
 	}
-	now, err := a.ask(ctx)
-	if err != nil {
-		return fmt.Errorf("%w; it starts from release %s, and is asked again", err, live)
+	if askErr != nil {
+		return fmt.Errorf("%w; it starts from release %s, and is asked again", askErr, live)
 	}
-	a.forgive(now)
 	if a.store.current(provedLink) == live && now.successful {
 		difference, err := a.difference(ctx, live, now)
 		if err != nil {
@@ -34,7 +32,7 @@ func (a *Agent) serve(ctx context.Context, previous string) error {
 		a.logger.Warn("server runs something else than the release it was proved to run, reloading",
 			"server", a.server.name, "release", live, "difference", difference)
 	}
-	err = a.reload(ctx, live, now)
+	err := a.reload(ctx, live, now)
 	var refused *refusedError
 	if errors.As(err, &refused) {
 		return a.rollBack(ctx, live, previous, refused, now)
@@ -46,15 +44,27 @@ func (a *Agent) serve(ctx context.Context, previous string) error {
 	return nil
 }
 
-// ask returns what the server says of itself once it is ready.
+// askTimeout bounds how long a server that doesn't answer holds up the releases on disk.
+const askTimeout = 10 * time.Second
+
+// ask returns what the server says of itself. It is an error if the server isn't ready for a reload; what it
+// says of its version then is true all the same.
 func (a *Agent) ask(ctx context.Context) (loaded, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	if err := a.server.ready(ctx); err != nil {
-		if errors.Is(err, errNotReady) {
-			return loaded{}, fmt.Errorf("%s is %w", a.server.name, err)
+		if !errors.Is(err, errNotReady) {
+			return loaded{}, fmt.Errorf("%s: %w", a.server.name, err)
 		}
-		return loaded{}, fmt.Errorf("%s: %w", a.server.name, err)
+		said, _ := a.server.loaded(ctx) // Prometheus exports its metrics before it is ready.
+		return loaded{version: said.version}, fmt.Errorf("%s is %w", a.server.name, err)
 	}
-	return a.server.loaded(ctx)
+	said, err := a.server.loaded(ctx)
+	if err != nil {
+		return said, err
+	}
+	said.features, err = a.server.features(ctx)
+	return said, err
 }
 
 // difference says how what the server runs differs from a release on disk.
@@ -135,12 +145,12 @@ func (a *Agent) rollBack(ctx context.Context, bad, previous string, refused *ref
 	return fmt.Errorf("%w; went back to release %s", refusal, good)
 }
 
-// settleInFlight finds out how the reload ended whose answer never came. Until that is known nothing moves.
-func (a *Agent) settleInFlight(ctx context.Context) error {
+// settleInFlight finds out from what the server says now how the reload ended whose answer never came. Until that
+// is known nothing moves.
+func (a *Agent) settleInFlight(ctx context.Context, now loaded, err error) error {
 	if a.inFlight == nil {
 		return nil
 	}
-	now, err := a.ask(ctx)
 	before := a.inFlight.before
 	switch {
 	case err == nil && (now.at > before.at || now.started != before.started || now.successful != before.successful):
@@ -163,6 +173,9 @@ func (a *Agent) settleInFlight(ctx context.Context) error {
 // forgive forgets the refusals of a server that was restarted since: it may be another version, or have
 // another file mounted.
 func (a *Agent) forgive(now loaded) {
+	if now.started == 0 {
+		return // It said nothing.
+	}
 	for hash, v := range a.refused {
 		if v.started != 0 && v.started != now.started {
 			delete(a.refused, hash)

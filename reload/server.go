@@ -129,6 +129,9 @@ type loaded struct {
 	hash float64
 	// started is when the process started, in seconds.
 	started float64
+	// version and features are as in facts.
+	version  string
+	features []string
 }
 
 func (s *server) loaded(ctx context.Context) (loaded, error) {
@@ -149,6 +152,13 @@ func (s *server) loaded(ctx context.Context) (loaded, error) {
 	l.at, _ = gauge(families, s.name+"_config_last_reload_success_timestamp_seconds")
 	l.hash, _ = gauge(families, s.name+"_config_hash")
 	l.started, _ = gauge(families, "process_start_time_seconds")
+	for _, m := range families[s.name+"_build_info"].GetMetric() {
+		for _, label := range m.GetLabel() {
+			if label.GetName() == "version" {
+				l.version = label.GetValue()
+			}
+		}
+	}
 	return l, nil
 }
 
