@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/stoker-project/stoker/internal/strictyaml"
@@ -43,6 +44,9 @@ type candidate struct {
 	tree      Tree
 	// generated holds the paths that a generator wrote.
 	generated map[string]bool
+	expander  expander
+	// warnings are what was noticed while gathering.
+	warnings scanner.ErrorList
 }
 
 // name turns a path of the release into the one to show to people.
@@ -57,14 +61,15 @@ func (c *candidate) name(p string) string {
 // gather reads a server's main file below root, adds what generate makes of it, and follows every reference.
 func (c *candidate) gather(ctx context.Context, root string, generate Generate, live fs.FS) error {
 	main := c.dialect.main()
-	c.tree, c.generated = Tree{}, map[string]bool{}
-	data, err := os.ReadFile(filepath.Join(root, main))
+	c.tree, c.generated, c.warnings = Tree{}, map[string]bool{}, nil
+	c.expander.values = map[string]string{}
+	err := c.add(main, filepath.Join(root, main))
 	if errors.Is(err, fs.ErrNotExist) {
 		return &scanner.Error{Pos: token.Position{Filename: c.name(main)}, Msg: "no such file: source_dir must hold " + main}
 	} else if err != nil {
 		return err
 	}
-	c.tree[main] = data
+	data := c.tree[main]
 	if err := notEmpty(c.name(main), data); err != nil {
 		return err
 	}
@@ -107,8 +112,10 @@ func (c *candidate) follow(root string) error {
 			continue
 		}
 		for _, ref := range refs {
-			added, err := c.tree.include(root, ref)
-			if err != nil {
+			added, err := c.include(root, ref)
+			if more := strictyaml.Problems(err); more != nil {
+				list = append(list, more...)
+			} else if err != nil {
 				list.Add(positionOf(c.name(p), c.tree[p], ref.written), err.Error())
 			}
 			queue = append(queue, added...)
@@ -120,11 +127,30 @@ func (c *candidate) follow(root string) error {
 
 // check loads the candidate from dir, where it was written, exactly as the server would.
 func (c *candidate) check(dir string) (warnings scanner.ErrorList, err error) {
-	return c.dialect.check(staged{dir: dir, files: c.tree, name: c.name, facts: c.facts})
+	warnings, err = c.dialect.check(staged{dir: dir, files: c.tree, name: c.name, facts: c.facts})
+	return append(slices.Clone(c.warnings), warnings...), err
+}
+
+// add reads a file into the tree, with the variables put in that it asks for.
+func (c *candidate) add(p, file string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if c.expander.applies(p) {
+		expanded, warnings, problems := c.expander.expand(c.name(p), data)
+		if problems != nil {
+			return problems
+		}
+		c.warnings = append(c.warnings, warnings...)
+		data = expanded
+	}
+	c.tree[p] = data
+	return nil
 }
 
 // include adds the files of a reference to the tree and returns those whose own references are to be followed.
-func (t Tree) include(root string, ref reference) ([]string, error) {
+func (c *candidate) include(root string, ref reference) ([]string, error) {
 	switch {
 	case ref.use == useTargets && !path.IsAbs(ref.pattern):
 		return nil, fmt.Errorf("file_sd path %q would be part of a release, and Prometheus would go on reading the old one: write an absolute path, such as the one of discovery.targets_dir", ref.pattern)
@@ -148,19 +174,17 @@ func (t Tree) include(root string, ref reference) ([]string, error) {
 			return nil, err
 		}
 		p = filepath.ToSlash(p)
-		if _, ok := t[p]; ok {
+		if _, ok := c.tree[p]; ok {
 			continue
 		}
 		if info, err := os.Stat(m); err == nil && info.IsDir() {
 			continue
 		}
-		data, err := os.ReadFile(m)
-		if err != nil {
+		if err := c.add(p, m); err != nil {
 			return nil, err
 		}
-		t[p] = data
 	}
-	added = t.glob(ref.pattern)
+	added = c.tree.glob(ref.pattern)
 	if len(added) == 0 && !strings.ContainsAny(ref.pattern, "*?[") {
 		return nil, fmt.Errorf("%q: no such file below the folder of the main file", ref.pattern)
 	}
