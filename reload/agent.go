@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
@@ -39,7 +38,8 @@ type Agent struct {
 	cfg     Config
 	options Options
 	dialect dialect
-	store   store
+	shelf   shelf
+	origin  origin
 	server  *server
 	logger  *slog.Logger
 	metrics metrics
@@ -107,17 +107,23 @@ func newAgent(cfg Config, d dialect, o Options) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Agent{
+	a := &Agent{
 		cfg:     cfg,
 		options: o,
 		dialect: d,
-		store:   store{dir: cfg.OutputDir},
 		server:  &server{name: d.server(), url: base, client: client},
 		logger:  o.Logger,
 		metrics: newMetrics(o.Registerer, d.server()),
 		refused: map[string]verdict{},
 		status:  Status{Server: d.server()},
-	}, nil
+	}
+	if cfg.ConfigFile != "" {
+		a.shelf, a.origin = &memory{}, &fileInPlace{file: cfg.ConfigFile}
+	} else {
+		out := &store{dir: cfg.OutputDir, fileMode: fs.FileMode(cfg.FileMode)}
+		a.shelf, a.origin = out, &folder{dir: cfg.SourceDir, generate: o.Generate, live: out.live}
+	}
+	return a, nil
 }
 
 // Retry forgets earlier refusals: the next pass tries again what was refused.
@@ -132,17 +138,8 @@ func (a *Agent) Status() Status {
 	a.statusMu.Lock()
 	defer a.statusMu.Unlock()
 	s := a.status
-	s.Live, s.Proved = a.store.current(liveLink), a.store.current(provedLink)
+	s.Live, s.Proved = a.shelf.current(liveLink), a.shelf.current(provedLink)
 	return s
-}
-
-// live returns the files of the live release, or nil if there is none.
-func (a *Agent) live() fs.FS {
-	hash := a.store.current(liveLink)
-	if hash == "" {
-		return nil
-	}
-	return os.DirFS(a.store.path(hash))
 }
 
 // Sync does one whole pass: gather, check, publish, reload, prove, and roll back if need be. It reports
@@ -152,7 +149,7 @@ func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 	a.pass.Lock()
 	defer a.pass.Unlock()
 
-	before := a.store.current(liveLink)
+	before := a.shelf.current(liveLink)
 	var said loaded
 	var askErr error
 	if !a.options.PublishOnly {
@@ -168,23 +165,25 @@ func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 	if !a.options.PublishOnly && ctx.Err() == nil {
 		serveErr = a.serve(ctx, before, said, askErr)
 	}
-	after := a.store.current(liveLink)
+	after := a.shelf.current(liveLink)
 	a.note(hash, after, errors.Join(publishErr, serveErr))
 	return after != before, errors.Join(publishErr, serveErr)
+}
+
+// candidate returns a release in the making for a server of which these facts are known.
+func (a *Agent) candidate(f facts) *candidate {
+	return &candidate{dialect: a.dialect, facts: f, expander: expander{patterns: a.cfg.ExpandEnv}}
 }
 
 // publish makes the release that the sources ask for live on disk, unless it is or was refused. It returns
 // that release's name even if it was refused, and "" if none could be made.
 func (a *Agent) publish(ctx context.Context, f facts) (hash string, err error) {
-	c := &candidate{dialect: a.dialect, facts: f, sourceDir: a.cfg.SourceDir}
-	err = read(ctx, a.cfg.SourceDir, time.Duration(a.cfg.Settle), func(root string) error {
-		return c.gather(ctx, root, a.options.Generate, a.live())
-	})
-	if err != nil {
-		return "", a.keeping(err)
+	c := a.candidate(f)
+	if err := a.origin.gather(ctx, c, time.Duration(a.cfg.Settle)); err != nil {
+		return "", a.keeping(c.expander.redact(err))
 	}
 	hash = c.tree.Hash()
-	if hash == a.store.current(liveLink) {
+	if hash == a.shelf.current(liveLink) {
 		a.tidy()
 		return hash, nil
 	}
@@ -194,22 +193,17 @@ func (a *Agent) publish(ctx context.Context, f facts) (hash string, err error) {
 		}
 		delete(a.refused, hash)
 	}
-	stage, err := a.store.stage(c.tree)
+	err = a.shelf.accept(c, hash, func(dir string) error {
+		warnings, err := c.check(dir)
+		for _, w := range warnings {
+			a.logger.Warn("only the server can tell whether this is right", "server", a.dialect.server(), "release", hash, "warning", c.expander.redact(w))
+		}
+		if err = c.expander.redact(err); err != nil {
+			a.refused[hash] = verdict{err: err, at: time.Now(), facts: f.String()}
+		}
+		return err
+	})
 	if err != nil {
-		return hash, a.keeping(err)
-	}
-	warnings, err := c.check(stage)
-	for _, w := range warnings {
-		a.logger.Warn("only the server can tell whether this is right", "server", a.dialect.server(), "release", hash, "warning", w)
-	}
-	if err != nil {
-		a.refused[hash] = verdict{err: err, at: time.Now(), facts: f.String()}
-		return hash, errors.Join(a.keeping(err), a.store.remove(stage))
-	}
-	if err := a.store.commit(stage, hash); err != nil {
-		return hash, a.keeping(err)
-	}
-	if err := a.store.point(liveLink, hash); err != nil {
 		return hash, a.keeping(err)
 	}
 	a.logger.Info("release is live on disk", "server", a.dialect.server(), "release", hash, "files", len(c.tree))
@@ -223,7 +217,7 @@ func (a *Agent) tidy() {
 	if a.tidied {
 		return
 	}
-	if err := a.store.prune(); err != nil {
+	if err := a.shelf.tidy(); err != nil {
 		a.logger.Warn("old releases are left on disk", "server", a.dialect.server(), "err", err)
 		return
 	}
@@ -232,7 +226,7 @@ func (a *Agent) tidy() {
 
 // keeping adds to an error what goes on in spite of it.
 func (a *Agent) keeping(err error) error {
-	live := a.store.current(liveLink)
+	live := a.shelf.current(liveLink)
 	if live == "" {
 		return &consequence{err, "no release is live yet"}
 	}

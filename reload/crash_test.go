@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 // publishAndDie exits with 0 if the pass ended before its n-th operation.
 func publishAndDie(n int) {
 	a := crashAgent(os.Args[len(os.Args)-1])
-	a.store.before = func(string, string) error {
+	a.shelf.(*store).before = func(string, string) error {
 		if n--; n == 0 {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
@@ -161,7 +161,7 @@ func TestDiskFullAtEveryStep(t *testing.T) {
 		writeSource(t, dir, "new")
 		failed := false
 		count := 0
-		a.store.before = func(op, _ string) error {
+		a.shelf.(*store).before = func(op, _ string) error {
 			if count++; count == n && op != "remove" {
 				failed = true
 				return syscall.ENOSPC
@@ -178,7 +178,7 @@ func TestDiskFullAtEveryStep(t *testing.T) {
 		case job != "old" && job != "new":
 			t.Fatalf("operation %d failed, live runs %q", n, job)
 		}
-		a.store.before = nil
+		a.shelf.(*store).before = nil
 		if _, err := a.Sync(t.Context()); err != nil {
 			t.Fatal(err)
 		}

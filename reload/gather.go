@@ -41,6 +41,10 @@ type candidate struct {
 	facts   facts
 	// sourceDir is the folder of the hand-written files as people know it.
 	sourceDir string
+	// mainFile is the main file if it stays where it is; "" for a release that is published.
+	mainFile string
+	// mentioned are the files and patterns that the files refer to, for a release that stays in place.
+	mentioned []string
 	tree      Tree
 	// generated holds the paths that a generator wrote.
 	generated map[string]bool
@@ -51,6 +55,12 @@ type candidate struct {
 
 // name turns a path of the release into the one to show to people.
 func (c *candidate) name(p string) string {
+	switch {
+	case path.IsAbs(p):
+		return p
+	case p == c.dialect.main() && c.mainFile != "":
+		return c.mainFile
+	}
 	name := filepath.Join(c.sourceDir, filepath.FromSlash(p))
 	if c.generated[p] {
 		name += " (generated)"
@@ -61,10 +71,16 @@ func (c *candidate) name(p string) string {
 // gather reads a server's main file below root, adds what generate makes of it, and follows every reference.
 func (c *candidate) gather(ctx context.Context, root string, generate Generate, live fs.FS) error {
 	main := c.dialect.main()
-	c.tree, c.generated, c.warnings = Tree{}, map[string]bool{}, nil
+	c.tree, c.generated, c.warnings, c.mentioned = Tree{}, map[string]bool{}, nil, nil
 	c.expander.values = map[string]string{}
-	err := c.add(main, filepath.Join(root, main))
-	if errors.Is(err, fs.ErrNotExist) {
+	file := c.mainFile
+	if file == "" {
+		file = filepath.Join(root, main)
+	}
+	err := c.add(main, file)
+	if errors.Is(err, fs.ErrNotExist) && c.mainFile != "" {
+		return &scanner.Error{Pos: token.Position{Filename: c.mainFile}, Msg: "no such file"}
+	} else if errors.Is(err, fs.ErrNotExist) {
 		return &scanner.Error{Pos: token.Position{Filename: c.name(main)}, Msg: "no such file: source_dir must hold " + main}
 	} else if err != nil {
 		return err
@@ -152,6 +168,8 @@ func (c *candidate) add(p, file string) error {
 // include adds the files of a reference to the tree and returns those whose own references are to be followed.
 func (c *candidate) include(root string, ref reference) ([]string, error) {
 	switch {
+	case c.mainFile != "":
+		return c.includeInPlace(root, ref)
 	case ref.use == useTargets && !path.IsAbs(ref.pattern):
 		return nil, fmt.Errorf("file_sd path %q would be part of a release, and Prometheus would go on reading the old one: write an absolute path, such as the one of discovery.targets_dir", ref.pattern)
 	case ref.use == useTargets:
@@ -192,6 +210,48 @@ func (c *candidate) include(root string, ref reference) ([]string, error) {
 		return nil, nil
 	}
 	return added, nil
+}
+
+// includeInPlace does the same for files that stay where they are: they may be anywhere.
+func (c *candidate) includeInPlace(root string, ref reference) ([]string, error) {
+	if ref.use == useTargets || ref.use == useFile && path.IsAbs(ref.pattern) {
+		return nil, nil // The server itself looks at these whenever it uses them.
+	}
+	pattern := ref.pattern
+	if !path.IsAbs(pattern) {
+		pattern = filepath.Join(root, filepath.FromSlash(pattern))
+	}
+	c.mentioned = append(c.mentioned, pattern)
+	matches, err := filepath.Glob(pattern)
+	if err != nil {
+		return nil, fmt.Errorf("pattern %q: %w", ref.pattern, err)
+	}
+	if len(matches) == 0 && !strings.ContainsAny(pattern, "*?[") {
+		return nil, fmt.Errorf("%q: no such file", ref.pattern)
+	}
+	var added []string
+	for _, m := range matches {
+		p := treePath(root, m)
+		if _, ok := c.tree[p]; !ok {
+			if err := c.add(p, m); err != nil {
+				return nil, err
+			}
+		}
+		if ref.use == useInclude {
+			added = append(added, p)
+		}
+	}
+	return added, nil
+}
+
+// treePath returns the path in a tree of a file on disk: relative to the folder of the main file, or absolute if
+// it lies elsewhere.
+func treePath(dir, file string) string {
+	rel, err := filepath.Rel(dir, file)
+	if err != nil || !filepath.IsLocal(rel) {
+		return filepath.ToSlash(file)
+	}
+	return filepath.ToSlash(rel)
 }
 
 // notEmpty refuses a main file without content. For Prometheus an empty file is a valid configuration that

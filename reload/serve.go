@@ -14,14 +14,14 @@ const forgetInFlight = 10 * time.Minute
 // serve brings the server to the live release and proves it, or goes back to an earlier one. previous is the
 // release that was live before this pass; now and askErr are what the server said at its beginning.
 func (a *Agent) serve(ctx context.Context, previous string, now loaded, askErr error) error {
-	live := a.store.current(liveLink)
+	live := a.shelf.current(liveLink)
 	if live == "" {
 		return nil
 	}
 	if askErr != nil {
 		return fmt.Errorf("%w; it starts from release %s, and is asked again", askErr, live)
 	}
-	if a.store.current(provedLink) == live && now.successful {
+	if a.shelf.current(provedLink) == live && now.successful {
 		difference, err := a.difference(ctx, live, now)
 		if err != nil {
 			return err
@@ -69,7 +69,7 @@ func (a *Agent) ask(ctx context.Context) (loaded, error) {
 
 // difference says how what the server runs differs from a release on disk.
 func (a *Agent) difference(ctx context.Context, hash string, now loaded) (string, error) {
-	tree, err := readTree(a.store.path(hash))
+	tree, err := a.shelf.read(hash)
 	if err != nil {
 		return "", err
 	}
@@ -120,7 +120,7 @@ func (a *Agent) reload(ctx context.Context, hash string, before loaded) error {
 		return &mismatchError{difference}
 	}
 	a.metrics.reloaded("proved", time.Since(sent))
-	return a.store.point(provedLink, hash)
+	return a.shelf.point(provedLink, hash)
 }
 
 // rollBack makes the last proved release live again, and loads it again: Prometheus applies what it refuses
@@ -128,14 +128,14 @@ func (a *Agent) reload(ctx context.Context, hash string, before loaded) error {
 func (a *Agent) rollBack(ctx context.Context, bad, previous string, refused *refusedError, now loaded) error {
 	refusal := fmt.Errorf("%s refused release %s: %w", a.server.name, bad, refused)
 	a.refused[bad] = verdict{err: refused, at: time.Now(), started: now.started}
-	good := a.store.current(provedLink)
+	good := a.shelf.current(provedLink)
 	if good == "" || good == bad {
 		good = previous
 	}
 	if good == "" || good == bad {
 		return fmt.Errorf("%w; there is no earlier release to go back to", refusal)
 	}
-	if err := a.store.point(liveLink, good); err != nil {
+	if err := a.shelf.point(liveLink, good); err != nil {
 		return errors.Join(refusal, err)
 	}
 	a.metrics.rollbacks.Inc()
@@ -161,11 +161,11 @@ func (a *Agent) settleInFlight(ctx context.Context, now loaded, err error) error
 	}
 	hash := a.inFlight.hash
 	a.inFlight = nil
-	if err != nil || !now.successful || now.at <= before.at || a.store.current(liveLink) != hash {
+	if err != nil || !now.successful || now.at <= before.at || a.shelf.current(liveLink) != hash {
 		return nil
 	}
 	if difference, err := a.difference(ctx, hash, now); err == nil && difference == "" {
-		return a.store.point(provedLink, hash)
+		return a.shelf.point(provedLink, hash)
 	}
 	return nil
 }

@@ -25,6 +25,8 @@ const (
 // store is an output_dir. Whoever calls a method that writes holds its lock.
 type store struct {
 	dir string
+	// fileMode is that of a release's files. Those of stoker itself are 0600.
+	fileMode fs.FileMode
 	disk
 }
 
@@ -103,7 +105,7 @@ func (s store) stage(tree Tree) (string, error) {
 		return "", fmt.Errorf("staging a release: %w", err)
 	}
 	stage := filepath.Join(releases, fmt.Sprintf("%s%x", tmpPrefix, rand.Uint64()))
-	if err := s.writeTree(stage, tree); err != nil {
+	if err := s.writeTree(stage, tree, s.fileMode); err != nil {
 		return "", errors.Join(fmt.Errorf("staging a release: %w", err), s.remove(stage))
 	}
 	return stage, nil
@@ -111,7 +113,7 @@ func (s store) stage(tree Tree) (string, error) {
 
 // writeTree writes the files of a release to a new folder, durably: when it returns, the content is on disk, and
 // so are the folders' entries.
-func (d disk) writeTree(root string, tree Tree) error {
+func (d disk) writeTree(root string, tree Tree, mode fs.FileMode) error {
 	made := map[string]bool{}
 	var order []string
 	var mkdirs func(dir string, perm fs.FileMode) error
@@ -136,14 +138,14 @@ func (d disk) writeTree(root string, tree Tree) error {
 			return fmt.Errorf("path %q leads out of the release", p)
 		}
 		file := filepath.Join(root, filepath.FromSlash(p))
-		perm := fs.FileMode(0o750)
-		if mode(p) == 0o600 {
-			perm = 0o700
+		folder, perm := fs.FileMode(0o750), mode
+		if private(p) {
+			folder, perm = 0o700, 0o600
 		}
-		if err := mkdirs(filepath.Dir(file), perm); err != nil {
+		if err := mkdirs(filepath.Dir(file), folder); err != nil {
 			return err
 		}
-		if err := d.write(file, tree[p], mode(p)); err != nil {
+		if err := d.write(file, tree[p], perm); err != nil {
 			return err
 		}
 	}

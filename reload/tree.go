@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
-	"io/fs"
 	"maps"
 	"path"
 	"slices"
@@ -46,11 +45,5 @@ func (t Tree) glob(pattern string) []string {
 // and no server is ever pointed at it.
 const privateDir = ".stoker"
 
-// mode returns the permissions of a file of a release: 0640, because receivers hold secrets and the
-// server runs under the same group, and 0600 for what only stoker reads.
-func mode(p string) fs.FileMode {
-	if p == privateDir || strings.HasPrefix(p, privateDir+"/") {
-		return 0o600
-	}
-	return 0o640
-}
+// private reports whether a file of a release is for stoker alone.
+func private(p string) bool { return p == privateDir || strings.HasPrefix(p, privateDir+"/") }
