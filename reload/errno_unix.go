@@ -7,5 +7,7 @@ import "syscall"
 const (
 	errBusy     = syscall.EBUSY
 	errInvalid  = syscall.EINVAL
+	errNoSpace  = syscall.ENOSPC
 	errNotEmpty = syscall.ENOTEMPTY
+	errReadOnly = syscall.EROFS
 )

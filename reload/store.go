@@ -51,14 +51,14 @@ func Lock(dir, address string) (release func() error, err error) {
 	lock := flock.New(file, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o640))
 	ok, err := lock.TryLock()
 	if err != nil {
-		return nil, fmt.Errorf("lock of output_dir: %w", err)
+		return nil, fmt.Errorf("lock of output_dir: %w", outputHint(err))
 	}
 	if !ok {
 		held, _ := os.ReadFile(file)
 		return nil, &ErrLocked{Dir: dir, Address: strings.TrimSpace(string(held))}
 	}
 	if err := os.WriteFile(file, []byte(address+"\n"), 0o640); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock of output_dir: %w", err), lock.Close())
+		return nil, errors.Join(fmt.Errorf("lock of output_dir: %w", outputHint(err)), lock.Close())
 	}
 	return lock.Close, nil
 }
@@ -73,10 +73,7 @@ func makeDir(dir string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("output_dir: %w: make the folder, or mount the volume, that should hold it", err)
 	}
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("output_dir: %w: it must be writable for user %d", err, os.Getuid())
-	}
-	return fmt.Errorf("output_dir: %w", err)
+	return fmt.Errorf("output_dir: %w", outputHint(err))
 }
 
 // current returns the release that a link points to, "" if there is no such link or release.
@@ -102,11 +99,11 @@ func (s store) stage(tree Tree) (string, error) {
 	}
 	releases := filepath.Join(s.dir, releasesDir)
 	if err := s.mkdir(releases, 0o750); err != nil {
-		return "", fmt.Errorf("staging a release: %w", err)
+		return "", fmt.Errorf("staging a release: %w", outputHint(err))
 	}
 	stage := filepath.Join(releases, fmt.Sprintf("%s%x", tmpPrefix, rand.Uint64()))
 	if err := s.writeTree(stage, tree, s.fileMode); err != nil {
-		return "", errors.Join(fmt.Errorf("staging a release: %w", err), s.remove(stage))
+		return "", errors.Join(fmt.Errorf("staging a release: %w", outputHint(err)), s.remove(stage))
 	}
 	return stage, nil
 }
@@ -164,7 +161,7 @@ func (s store) commit(stage, hash string) error {
 		return s.remove(stage)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("publishing release %s: %w", hash, err), s.remove(stage))
+		return errors.Join(fmt.Errorf("publishing release %s: %w", hash, outputHint(err)), s.remove(stage))
 	}
 	return nil
 }
@@ -175,17 +172,9 @@ func (s store) point(link, hash string) error {
 		return nil
 	}
 	if err := s.link(filepath.Join(releasesDir, hash), filepath.Join(s.dir, link)); err != nil {
-		return fmt.Errorf("making release %s %s: %w%s", hash, link, err, mountHint(err))
+		return fmt.Errorf("making release %s %s: %w", hash, link, outputHint(err))
 	}
 	return nil
-}
-
-// mountHint explains the errors of a link that can't be replaced.
-func mountHint(err error) string {
-	if errors.Is(err, errBusy) {
-		return ": the link itself is a mount point, so it can never change: mount output_dir or a folder above it instead"
-	}
-	return ""
 }
 
 // prune removes what a crash left half-written and all but the newest releases; never the live one, never
