@@ -59,11 +59,11 @@ func (alertmanagerFiles) references(p, filename string, data []byte, _ facts) ([
 }
 
 func (alertmanagerFiles) check(s staged) (warnings scanner.ErrorList, err error) {
-	dir, tree, name := s.dir, s.files, s.name
+	tree, name := s.files, s.name
 	main := (alertmanagerFiles{}).main()
 	var list scanner.ErrorList
 	err = guard(func() error {
-		cfg, err := config.LoadFile(filepath.Join(dir, main))
+		cfg, err := config.LoadFile(s.main)
 		if err != nil {
 			list = append(list, problems(name(main), tree[main], unstage(err))...)
 			return nil

@@ -31,10 +31,15 @@ type dialect interface {
 
 // staged is a release in the making whose files lie on disk, where upstream's loaders can read them.
 type staged struct {
-	// dir is the folder of the main file.
-	dir   string
+	// dir is the folder of the main file, and main that file itself. Its path in the tree is dialect.main()
+	// whatever it is called on disk.
+	dir, main string
+	// files holds paths relative to dir, and absolute ones for files elsewhere.
 	files Tree
 	// name turns a path of the release into the one that people know.
 	name  func(p string) string
 	facts facts
 }
+
+// path returns the path in the tree of a file on disk.
+func (s staged) path(file string) string { return treePath(s.dir, file) }

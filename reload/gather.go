@@ -143,7 +143,11 @@ func (c *candidate) follow(root string) error {
 
 // check loads the candidate from dir, where it was written, exactly as the server would.
 func (c *candidate) check(dir string) (warnings scanner.ErrorList, err error) {
-	warnings, err = c.dialect.check(staged{dir: dir, files: c.tree, name: c.name, facts: c.facts})
+	main := c.mainFile
+	if main == "" {
+		main = filepath.Join(dir, c.dialect.main())
+	}
+	warnings, err = c.dialect.check(staged{dir: dir, main: main, files: c.tree, name: c.name, facts: c.facts})
 	return append(slices.Clone(c.warnings), warnings...), err
 }
 

@@ -92,7 +92,7 @@ func (prometheusFiles) check(s staged) (warnings scanner.ErrorList, err error) {
 	main := (prometheusFiles{}).main()
 	var list scanner.ErrorList
 	err = guard(func() error {
-		cfg, err := config.LoadFile(filepath.Join(dir, main), false, promslog.NewNopLogger())
+		cfg, err := config.LoadFile(s.main, false, promslog.NewNopLogger())
 		if err != nil {
 			list = append(list, problems(name(main), tree[main], unstage(err))...)
 			return nil
@@ -107,8 +107,7 @@ func (prometheusFiles) check(s staged) (warnings scanner.ErrorList, err error) {
 				return err
 			}
 			for _, f := range files {
-				rel, _ := filepath.Rel(dir, f)
-				rel = filepath.ToSlash(rel)
+				rel := s.path(f)
 				list = append(list, checkRules(name(rel), tree[rel], cfg)...)
 			}
 		}

@@ -157,7 +157,9 @@ func (s *Sidecar) addSilencing() error {
 // addRelease schedules the agent of a server's releases.
 func (s *Sidecar) addRelease(name string, agent *reload.Agent, cfg *reload.Config) *loop {
 	s.releases = append(s.releases, agent)
-	s.outputs = append(s.outputs, cfg.OutputDir)
+	if cfg.OutputDir != "" {
+		s.outputs = append(s.outputs, cfg.OutputDir)
+	}
 	l := s.add(name, agent, every(confirmEvery))
 	s.watch(l, cfg.RescanInterval, cfg.SourceDir)
 	return l

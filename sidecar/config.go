@@ -106,6 +106,9 @@ func (c *Config) validate() error {
 	if c.Contacts != nil && c.Alertmanager == nil {
 		errs = append(errs, errors.New("contacts: needs the section alertmanager, whose configuration they become part of"))
 	}
+	if c.Contacts != nil && c.Alertmanager != nil && c.Alertmanager.ConfigFile != "" {
+		errs = append(errs, errors.New("contacts: are merged into a release, so alertmanager needs source_dir and output_dir instead of config_file, which stays as it is"))
+	}
 	if c.Silencing != nil && c.Alertmanager == nil {
 		errs = append(errs, errors.New("silencing: needs the section alertmanager, where the silences are kept"))
 	}

@@ -1,0 +1,148 @@
+package reload_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/stoker-project/stoker/reload"
+	"github.com/stoker-project/stoker/reload/servertest"
+)
+
+// inPlace makes an agent for a main file that a server reads where it is.
+func (b *bench) inPlace(kind func(reload.Config, reload.Options) (*reload.Agent, error), file, url string) *reload.Agent {
+	b.t.Helper()
+	cfg := reload.DefaultConfig()
+	cfg.URL, cfg.ConfigFile, cfg.Settle = url, filepath.Join(b.source, file), model.Duration(0)
+	a, err := kind(cfg, reload.Options{})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return a
+}
+
+// reloads is how many reloads passed a proxy.
+func reloads(p *servertest.Proxy) int { return p.Count("POST", "/-/reload") }
+
+// A config_file is watched with everything that it refers to, wherever that is; a bad one is never sent, what the
+// server refuses is said and not sent again, and nothing is written.
+func TestConfigFileInPlace(t *testing.T) {
+	t.Parallel()
+	elsewhere := filepath.Join(t.TempDir(), "elsewhere.rules")
+	must(t, os.WriteFile(elsewhere, []byte(goodRules), 0o644))
+	main := "rule_files: [more/*.yml, " + elsewhere + "]\nscrape_configs:\n- job_name: one\n  file_sd_configs: [{ files: [targets/*.json] }]\n"
+	b := newBench(t, map[string]string{"prom.yaml": main, "unrelated": "x"})
+	server := servertest.Prometheus(t, servertest.Binary("prometheus-2.53"), servertest.ConfigFile(filepath.Join(b.source, "prom.yaml")))
+	proxy := servertest.NewProxy(t, server.URL())
+	a := b.inPlace(reload.NewPrometheus, "prom.yaml", proxy.URL())
+
+	mustSync(t, a, true) // it had not looked at the file before
+	mustSync(t, a, false)
+	sent := reloads(proxy)
+	b.write("unrelated", "y")
+	mustSync(t, a, false)
+	if n := reloads(proxy); n != sent {
+		t.Errorf("%d reloads for a file that isn't referred to", n-sent)
+	}
+
+	// A rule file joins by a pattern, and the one outside changes.
+	b.write("more/new.yml", strings.ReplaceAll(goodRules, "name: up", "name: joined"))
+	mustSync(t, a, true)
+	must(t, os.WriteFile(elsewhere, []byte(strings.ReplaceAll(goodRules, "name: up", "name: outside")), 0o644))
+	mustSync(t, a, true)
+	rules := get(t, server.URL()+"/api/v1/rules")
+	for _, group := range []string{`"name":"joined"`, `"name":"outside"`} {
+		if !strings.Contains(rules, group) {
+			t.Errorf("%s is not among the rules %s", group, rules)
+		}
+	}
+
+	sent = reloads(proxy)
+	must(t, os.WriteFile(elsewhere, []byte("groups: 1\n"), 0o644))
+	_, err := sync(t, a)
+	if err == nil || !strings.HasPrefix(err.Error(), elsewhere+":1:") {
+		t.Errorf("error is %v", err)
+	}
+	if n := reloads(proxy); n != sent {
+		t.Errorf("%d reloads of a bad file", n-sent)
+	}
+	must(t, os.WriteFile(elsewhere, []byte(goodRules), 0o644))
+	mustSync(t, a, true)
+
+	// 2.53 refuses what the libraries know.
+	sent = reloads(proxy)
+	b.write("prom.yaml", main+"  fallback_scrape_protocol: PrometheusText0.0.4\n")
+	_, err = sync(t, a)
+	if err == nil || !strings.Contains(err.Error(), "fallback_scrape_protocol not found") || !strings.Contains(err.Error(), "the file stays as it is") {
+		t.Errorf("error is %v", err)
+	}
+	if _, err := sync(t, a); err == nil || !strings.Contains(err.Error(), "was refused") {
+		t.Errorf("second pass returned %v", err)
+	}
+	if n := reloads(proxy); n != sent+1 {
+		t.Errorf("%d reloads of a refused file", n-sent)
+	}
+	b.write("prom.yaml", main)
+	mustSync(t, a, true)
+	if s := a.Status(); s.Proved != s.Live || s.Live == "" {
+		t.Errorf("status is %+v", s)
+	}
+	entries, err := os.ReadDir(b.source)
+	must(t, err)
+	for _, e := range entries {
+		if e.Name() != "prom.yaml" && e.Name() != "unrelated" && e.Name() != "more" {
+			t.Errorf("%s was written", e.Name())
+		}
+	}
+}
+
+// An Alertmanager whose configuration is a ConfigMap: each swap is one reload, an equal one is none.
+func TestConfigFileInAVolume(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	version := 0
+	publish := func(main, tmpl string) {
+		t.Helper()
+		version++
+		next := "..v" + strings.Repeat("i", version)
+		must(t, os.Mkdir(filepath.Join(dir, next), 0o755))
+		must(t, os.WriteFile(filepath.Join(dir, next, "alertmanager.yml"), []byte(main), 0o644))
+		must(t, os.WriteFile(filepath.Join(dir, next, "a.tmpl"), []byte(tmpl), 0o644))
+		old, _ := os.Readlink(filepath.Join(dir, "..data"))
+		must(t, os.Symlink(next, filepath.Join(dir, "..data_tmp")))
+		must(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
+		if old != "" {
+			must(t, os.RemoveAll(filepath.Join(dir, old)))
+		}
+	}
+	const main = "route: { receiver: a }\nreceivers: [{ name: a }]\ntemplates: ['*.tmpl']\n"
+	publish(main, "one")
+	for _, name := range []string{"alertmanager.yml", "a.tmpl"} {
+		must(t, os.Symlink("..data/"+name, filepath.Join(dir, name)))
+	}
+	server := servertest.Alertmanager(t, servertest.ConfigFile(filepath.Join(dir, "alertmanager.yml")))
+	proxy := servertest.NewProxy(t, server.URL())
+	cfg := reload.DefaultConfig()
+	// The settle time would outlast the test: a volume is read at once.
+	cfg.URL, cfg.ConfigFile, cfg.Settle = proxy.URL(), filepath.Join(dir, "alertmanager.yml"), model.Duration(10*time.Minute)
+	a, err := reload.NewAlertmanager(cfg, reload.Options{})
+	must(t, err)
+	mustSync(t, a, true)
+	sent := reloads(proxy)
+	publish(main, "two")
+	mustSync(t, a, true)
+	publish(main, "two")
+	mustSync(t, a, false)
+	publish("# edited\n"+main, "two")
+	mustSync(t, a, true)
+	if n := reloads(proxy) - sent; n != 2 {
+		t.Errorf("%d reloads for two changes", n)
+	}
+	if s := a.Status(); s.Proved != s.Live {
+		t.Errorf("status is %+v", s)
+	}
+}
