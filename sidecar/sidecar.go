@@ -125,7 +125,7 @@ func (s *Sidecar) Run(ctx context.Context, w WebOptions) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := s.lock(addressOf(listeners))
+	unlock, err := s.lock(w.addressOf(listeners))
 	if err != nil {
 		for _, l := range listeners {
 			l.Close()

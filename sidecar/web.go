@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/exporter-toolkit/web"
+	"go.yaml.in/yaml/v3"
 )
 
 // WebOptions says where the web listener is.
@@ -36,8 +38,19 @@ func (w WebOptions) listen() ([]net.Listener, error) {
 	return listeners, nil
 }
 
+// scheme is https where the web configuration has TLS.
+func (w WebOptions) scheme() string {
+	var config struct {
+		TLS yaml.Node `yaml:"tls_server_config"`
+	}
+	if data, err := os.ReadFile(w.ConfigFile); err == nil && yaml.Unmarshal(data, &config) == nil && !config.TLS.IsZero() {
+		return "https"
+	}
+	return "http"
+}
+
 // addressOf returns the URL at which another process of this machine reaches the first listener.
-func addressOf(listeners []net.Listener) string {
+func (w WebOptions) addressOf(listeners []net.Listener) string {
 	if len(listeners) == 0 {
 		return ""
 	}
@@ -49,7 +62,7 @@ func addressOf(listeners []net.Listener) string {
 	if addr.IP.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return "http://" + net.JoinHostPort(host, fmt.Sprint(addr.Port))
+	return w.scheme() + "://" + net.JoinHostPort(host, fmt.Sprint(addr.Port))
 }
 
 // serve returns the web server as an actor of a run group.

@@ -14,6 +14,7 @@ import (
 func (a *app) addHealthcheck(k *kingpin.Application, register func(*kingpin.CmdClause, func(context.Context) error)) {
 	c := k.Command("healthcheck", "Ask a running stoker whether it is healthy, for containers: their image has no other client.")
 	address := c.Flag("url", "Base URL of its web listener.").Default("http://127.0.0.1:9096").String()
+	a.httpConfigFlag(c)
 	ready := c.Flag("ready", "Ask whether every server has a checked live release instead.").Bool()
 	register(c, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -26,7 +27,11 @@ func (a *app) addHealthcheck(k *kingpin.Application, register func(*kingpin.CmdC
 		if err != nil {
 			return usageError{err}
 		}
-		resp, err := http.DefaultClient.Do(req)
+		client, err := a.client()
+		if err != nil {
+			return err
+		}
+		resp, err := client.Do(req)
 		if err != nil {
 			return err
 		}
@@ -34,6 +39,9 @@ func (a *app) addHealthcheck(k *kingpin.Application, register func(*kingpin.CmdC
 		body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 		if err != nil {
 			return err
+		}
+		if hint := httpConfigHint(resp.StatusCode); hint != "" {
+			return fmt.Errorf("GET %s: %s%s", url, resp.Status, hint)
 		}
 		fmt.Fprint(a.stdout, string(body))
 		if resp.StatusCode != http.StatusOK {

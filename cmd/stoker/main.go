@@ -20,12 +20,15 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
+	"path/filepath"
 	_ "time/tzdata" // time zones of contacts and silences, where the image has none
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/alertmanager/featurecontrol"
 	"github.com/prometheus/alertmanager/matcher/compat"
+	commoncfg "github.com/prometheus/common/config"
 	"github.com/prometheus/common/promslog"
 	promslogflag "github.com/prometheus/common/promslog/flag"
 	"github.com/prometheus/common/version"
@@ -50,6 +53,8 @@ type app struct {
 	configFile string
 	agents     []string
 	log        *promslog.Config
+	// httpConfigFile says how a running stoker is reached that has a web.config.file.
+	httpConfigFile string
 
 	stdout, stderr io.Writer
 }
@@ -142,6 +147,41 @@ func (a *app) load() (*sidecar.Config, error) {
 }
 
 func (a *app) logger() *slog.Logger { return promslog.New(a.log) }
+
+// httpConfigFlag adds --http.config.file to a command that asks a running stoker.
+func (a *app) httpConfigFlag(c *kingpin.CmdClause) {
+	c.Flag("http.config.file", "How to reach a running stoker whose web listener has TLS or a password: basic_auth, tls_config and so on, as promtool takes it.").
+		PlaceHolder("FILE").ExistingFileVar(&a.httpConfigFile)
+}
+
+// client returns the client for a running stoker.
+func (a *app) client() (*http.Client, error) {
+	if a.httpConfigFile == "" {
+		return http.DefaultClient, nil
+	}
+	data, err := os.ReadFile(a.httpConfigFile)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	cfg, err := commoncfg.LoadHTTPConfig(string(data))
+	if err != nil {
+		return nil, usageError{fmt.Errorf("%s: %w", a.httpConfigFile, err)}
+	}
+	cfg.SetDirectory(filepath.Dir(a.httpConfigFile))
+	client, err := commoncfg.NewClientFromConfig(*cfg, "stoker")
+	if err != nil {
+		return nil, usageError{fmt.Errorf("%s: %w", a.httpConfigFile, err)}
+	}
+	return client, nil
+}
+
+// httpConfigHint says what an answer of a running stoker asks for.
+func httpConfigHint(status int) string {
+	if status == http.StatusUnauthorized {
+		return ": its web listener wants a password: name it with --http.config.file"
+	}
+	return ""
+}
 
 // agentFlag adds --agent to a command.
 func (a *app) agentFlag(c *kingpin.CmdClause) {

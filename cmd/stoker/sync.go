@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -19,6 +20,7 @@ import (
 func (a *app) addSync(k *kingpin.Application, register func(*kingpin.CmdClause, func(context.Context) error)) {
 	c := k.Command("sync", "Do one pass of every agent, then exit. Beside a running stoker, ask that one to.")
 	a.agentFlag(c)
+	a.httpConfigFlag(c)
 	var publishOnly bool
 	var wait time.Duration
 	var acceptDrop []string
@@ -74,17 +76,21 @@ func (a *app) syncOnce(ctx context.Context, s *sidecar.Sidecar, acceptDrop []str
 		return nil, fmt.Errorf("%w, which has no web listener to ask: try again when it has ended", err)
 	}
 	fmt.Fprintf(a.stderr, "stoker: asking the stoker that runs at %s\n", locked.Address)
-	return askToSync(ctx, locked.Address, acceptDrop)
+	return a.askToSync(ctx, locked.Address, acceptDrop)
 }
 
 // askToSync asks a running stoker for a pass of every agent.
-func askToSync(ctx context.Context, address string, acceptDrop []string) ([]sidecar.Result, error) {
+func (a *app) askToSync(ctx context.Context, address string, acceptDrop []string) ([]sidecar.Result, error) {
+	client, err := a.client()
+	if err != nil {
+		return nil, err
+	}
 	query := url.Values{"accept_drop": acceptDrop}.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address+"/-/sync?"+query, nil)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +101,7 @@ func askToSync(ctx context.Context, address string, acceptDrop []string) ([]side
 	}
 	var results []sidecar.Result
 	if err := json.Unmarshal(body, &results); err != nil {
-		return nil, fmt.Errorf("POST %s: %s: %.200s", req.URL, resp.Status, body)
+		return nil, fmt.Errorf("POST %s: %s: %.200s%s", req.URL, resp.Status, strings.TrimSpace(string(body)), httpConfigHint(resp.StatusCode))
 	}
 	return results, nil
 }
