@@ -118,6 +118,9 @@ func (c *Config) validate() error {
 	if c.Prometheus != nil && c.Alertmanager != nil && c.Prometheus.OutputDir == c.Alertmanager.OutputDir && c.Prometheus.OutputDir != "" {
 		errs = append(errs, errors.New("alertmanager.output_dir: must not be that of prometheus"))
 	}
+	if c.Alertmanager != nil && c.Alertmanager.EnableFeatures != nil {
+		errs = append(errs, errors.New("alertmanager.enable_features: is for prometheus only: none of Alertmanager's features changes what its files may say"))
+	}
 	for i, s := range c.Severities {
 		if slices.Index(c.Severities, s) < i {
 			errs = append(errs, fmt.Errorf("severities[%d]: %q is listed twice", i, s))
