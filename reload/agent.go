@@ -51,9 +51,13 @@ type Agent struct {
 	inFlight *posted
 	// tidied is whether what an earlier process left half-done has been removed.
 	tidied bool
+	// confirmed is whether the server said in this pass that it runs the live release.
+	confirmed bool
 
 	statusMu sync.Mutex
 	status   Status
+
+	history history
 }
 
 // verdict is a release's refusal.
@@ -83,6 +87,13 @@ type Status struct {
 	Proved string `json:"proved,omitempty"`
 	// Refused is the release that the sources ask for and that isn't live; "" if there is none.
 	Refused string `json:"refused,omitempty"`
+	// Withheld says why what the sources ask for isn't live, nil if it is.
+	Withheld *Trouble `json:"withheld,omitempty"`
+	// Unproved says why the server isn't known to run the live release; nil if it is, or if nobody asked.
+	Unproved *Trouble `json:"unproved,omitempty"`
+	// Confirmed is when the server last said that it runs the live release; zero if it hasn't since this
+	// process started.
+	Confirmed time.Time `json:"confirmed,omitzero"`
 }
 
 // NewPrometheus returns the agent that keeps a Prometheus on its releases.
@@ -150,12 +161,13 @@ func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 	defer a.pass.Unlock()
 
 	before := a.shelf.current(liveLink)
+	a.confirmed = false
 	var said loaded
 	var askErr error
 	if !a.options.PublishOnly {
 		said, askErr = a.ask(ctx)
 		if err := a.settleInFlight(ctx, said, askErr); err != nil {
-			a.note("", before, err)
+			a.note("", before, nil, err)
 			return false, err
 		}
 		a.forgive(said)
@@ -166,7 +178,7 @@ func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 		serveErr = a.serve(ctx, before, said, askErr)
 	}
 	after := a.shelf.current(liveLink)
-	a.note(hash, after, errors.Join(publishErr, serveErr))
+	a.note(hash, after, publishErr, serveErr)
 	return after != before, errors.Join(publishErr, serveErr)
 }
 
@@ -252,15 +264,3 @@ func (c *consequence) Error() string {
 }
 
 func (c *consequence) Unwrap() error { return c.err }
-
-// note records what a pass found, for status and metrics.
-func (a *Agent) note(wanted, live string, err error) {
-	s := Status{Server: a.dialect.server()}
-	if err != nil && wanted != live {
-		s.Refused = wanted
-	}
-	a.statusMu.Lock()
-	a.status = s
-	a.statusMu.Unlock()
-	a.metrics.release(live)
-}

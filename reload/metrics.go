@@ -13,6 +13,7 @@ type metrics struct {
 	duration  prometheus.Histogram
 	rollbacks prometheus.Counter
 	info      *prometheus.GaugeVec
+	proved    *prometheus.GaugeVec // of no labels: it has no value while nobody knows
 }
 
 func newMetrics(reg prometheus.Registerer, server string) metrics {
@@ -38,6 +39,10 @@ func newMetrics(reg prometheus.Registerer, server string) metrics {
 			Name: "stoker_release_info",
 			Help: "The live release of a server; the value is always 1.",
 		}, []string{"release"}),
+		proved: with.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "stoker_release_proved",
+			Help: "Whether the server said in the last pass that it runs the live release; no value while nobody has asked it.",
+		}, nil),
 	}
 	for _, result := range []string{"proved", "refused", "mismatch", "timeout"} {
 		m.reloads.WithLabelValues(result)
@@ -51,10 +56,16 @@ func (m *metrics) reloaded(result string, took time.Duration) {
 	m.duration.Observe(took.Seconds())
 }
 
-// release says which release is live.
-func (m *metrics) release(hash string) {
+// release says which release is live, and whether the server runs it.
+func (m *metrics) release(s Status) {
 	m.info.Reset()
-	if hash != "" {
-		m.info.WithLabelValues(hash).Set(1)
+	if s.Live != "" {
+		m.info.WithLabelValues(s.Live).Set(1)
+	}
+	switch {
+	case s.Unproved != nil:
+		m.proved.WithLabelValues().Set(0)
+	case !s.Confirmed.IsZero():
+		m.proved.WithLabelValues().Set(1)
 	}
 }

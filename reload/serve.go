@@ -27,6 +27,7 @@ func (a *Agent) serve(ctx context.Context, previous string, now loaded, askErr e
 			return err
 		}
 		if difference == "" {
+			a.confirmed = true
 			return nil
 		}
 		a.logger.Warn("server runs something else than the release it was proved to run, reloading",
@@ -120,6 +121,7 @@ func (a *Agent) reload(ctx context.Context, hash string, before loaded) error {
 		return &mismatchError{difference}
 	}
 	a.metrics.reloaded("proved", time.Since(sent))
+	a.confirmed = true
 	return a.shelf.point(provedLink, hash)
 }
 
