@@ -87,7 +87,9 @@ type Status struct {
 	Proved string `json:"proved,omitempty"`
 	// Refused is the release that the sources ask for and that isn't live; "" if there is none.
 	Refused string `json:"refused,omitempty"`
-	// Withheld says why what the sources ask for isn't live, nil if it is.
+	// Checked is when the sources were last looked at; zero if they weren't since this process started.
+	Checked time.Time `json:"checked,omitzero"`
+	// Withheld says why what the sources asked for then isn't live, nil if it is.
 	Withheld *Trouble `json:"withheld,omitempty"`
 	// Unproved says why the server isn't known to run the live release; nil if it is, or if nobody asked.
 	Unproved *Trouble `json:"unproved,omitempty"`

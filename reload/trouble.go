@@ -9,12 +9,19 @@ import (
 
 // Trouble is what is wrong, and since when this process has known.
 type Trouble struct {
+	// Kind is one of the constants below, "" for any other trouble.
+	Kind string `json:"kind,omitempty"`
 	// Problems are in words, with file, line and column where there is one.
-	Problems []string `json:"problems"`
-	// ByServer is whether the server said so, and not stoker's own check.
-	ByServer bool      `json:"by_server,omitempty"`
+	Problems []string  `json:"problems"`
 	Since    time.Time `json:"since"`
 }
+
+// Kinds of [Trouble] with a server.
+const (
+	Waiting  = "waiting"  // it can't be reached, or isn't ready
+	Refused  = "refused"  // it won't have the release
+	Mismatch = "mismatch" // it accepts the release and runs something else
+)
 
 // newTrouble describes an error. It lasts since the trouble of before, if there was one.
 func newTrouble(err error, before *Trouble) *Trouble {
@@ -29,7 +36,15 @@ func newTrouble(err error, before *Trouble) *Trouble {
 		t.Problems = []string{err.Error()}
 	}
 	var refused *refusedError
-	t.ByServer = errors.As(err, &refused)
+	var mismatch *mismatchError
+	switch {
+	case errors.As(err, &refused):
+		t.Kind = Refused
+	case errors.As(err, &mismatch):
+		t.Kind = Mismatch
+	case errors.Is(err, errNotReady):
+		t.Kind = Waiting
+	}
 	return t
 }
 
@@ -39,15 +54,15 @@ func (a *Agent) note(wanted, live string, publishErr, serveErr error) {
 	a.statusMu.Lock()
 	defer a.statusMu.Unlock()
 	before := a.status
-	s := Status{Server: before.Server, Live: live, Unproved: before.Unproved, Confirmed: before.Confirmed}
+	s := Status{Server: before.Server, Live: live, Checked: time.Now(), Unproved: before.Unproved, Confirmed: before.Confirmed}
 
 	withheld := publishErr
 	if withheld == nil && wanted != live {
 		withheld = serveErr
 	}
 	switch v, known := a.refused[wanted]; {
-	case wanted == "" && publishErr == nil:
-		s.Withheld = before.Withheld // nobody looked
+	case wanted == "" && publishErr == nil: // nobody looked
+		s.Checked, s.Refused, s.Withheld = before.Checked, before.Refused, before.Withheld
 	case withheld == nil:
 	case known && wanted != live:
 		s.Refused = wanted

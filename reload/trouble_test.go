@@ -40,7 +40,7 @@ func TestStatusOfBadFiles(t *testing.T) {
 		t.Fatal("no error")
 	}
 	first := a.Status().Withheld
-	if first == nil || first.ByServer || first.Since.IsZero() {
+	if first == nil || first.Kind != "" || first.Since.IsZero() {
 		t.Fatalf("withheld is %+v", first)
 	}
 	if want := filepath.Join(b.source, "prometheus.yml") + ":2:1: "; len(first.Problems) != 1 || !strings.HasPrefix(first.Problems[0], want) {
@@ -91,8 +91,8 @@ func TestStatusOfAServer(t *testing.T) {
 	s := a.Status()
 	if s.Unproved == nil || s.Unproved.Since.Before(before.Confirmed) || !s.Confirmed.Equal(before.Confirmed) || proved(t, reg) != 0 {
 		t.Errorf("status is %+v, metric %v", s, proved(t, reg))
-	} else if !strings.Contains(s.Unproved.Problems[0], "prometheus is not ready") {
-		t.Errorf("problems are %q", s.Unproved.Problems)
+	} else if s.Unproved.Kind != reload.Waiting || !strings.Contains(s.Unproved.Problems[0], "prometheus is not ready") {
+		t.Errorf("unproved is %+v", s.Unproved)
 	}
 	if s.Withheld != nil {
 		t.Errorf("the files are good and withheld: %+v", s.Withheld)
@@ -122,7 +122,7 @@ func TestStatusOfARefusedRelease(t *testing.T) {
 		t.Fatal("no error")
 	}
 	s := a.Status()
-	if s.Live != good || s.Unproved != nil || s.Withheld == nil || !s.Withheld.ByServer || !strings.Contains(s.Withheld.Problems[0], "/nowhere/ca.pem") {
+	if s.Live != good || s.Unproved != nil || s.Withheld == nil || s.Withheld.Kind != reload.Refused || !strings.Contains(s.Withheld.Problems[0], "/nowhere/ca.pem") {
 		t.Fatalf("status is %+v, withheld %+v", s, s.Withheld)
 	}
 	if list := releases(t, a); !slices.ContainsFunc(list, func(r reload.Release) bool { return r.Name == s.Refused && !r.Live && !r.Proved }) ||
@@ -133,7 +133,23 @@ func TestStatusOfARefusedRelease(t *testing.T) {
 	if _, err := sync(t, a); err == nil {
 		t.Fatal("no error")
 	}
-	if again := a.Status(); !again.Withheld.ByServer || !again.Withheld.Since.Equal(s.Withheld.Since) || again.Unproved != nil {
+	if again := a.Status(); again.Withheld.Kind != reload.Refused || !again.Withheld.Since.Equal(s.Withheld.Since) || again.Unproved != nil {
 		t.Errorf("status is %+v, withheld %+v", again, again.Withheld)
+	}
+}
+
+// A server that reads another file accepts every reload, and isn't taken for one that runs the release.
+func TestStatusOfAServerThatReadsAnotherFile(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, map[string]string{"prometheus.yml": goodMain, "rules/up.yml": goodRules})
+	a, err := reload.NewPrometheus(b.config(servertest.Prometheus(t).URL()), reload.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sync(t, a); err == nil {
+		t.Fatal("no error")
+	}
+	if s := a.Status(); s.Unproved == nil || s.Unproved.Kind != reload.Mismatch || !s.Confirmed.IsZero() || s.Withheld != nil {
+		t.Errorf("status is %+v, unproved %+v", s, s.Unproved)
 	}
 }
