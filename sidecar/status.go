@@ -1,15 +1,10 @@
 package sidecar
 
 import (
-	_ "embed"
-	"html/template"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/prometheus/common/version"
-
-	"github.com/stoker-project/stoker/reload"
 )
 
 // Status is what the status page shows and /api/v1/status returns. It holds no address, number or secret of a
@@ -22,7 +17,7 @@ type Status struct {
 	// Agents are the last results, in the order of a single pass.
 	Agents []Result `json:"agents"`
 	// Releases say what each server should run and runs.
-	Releases []reload.Status `json:"releases"`
+	Releases []ReleaseStatus `json:"releases"`
 	// Networks, Contacts and Silences are what the agents of these names know; empty where one isn't selected.
 	Networks []NetworkStatus `json:"networks,omitempty"`
 	Contacts []ContactStatus `json:"contacts,omitempty"`
@@ -74,14 +69,14 @@ type SilenceStatus struct {
 
 // Status returns what is known now.
 func (s *Sidecar) Status() Status {
-	status := Status{Version: version.Version, Ready: true, Agents: []Result{}, Releases: []reload.Status{}}
+	status := Status{Version: version.Version, Ready: true, Agents: []Result{}, Releases: []ReleaseStatus{}}
 	for _, l := range s.loops {
 		status.Agents = append(status.Agents, l.result())
 	}
 	for _, r := range s.releases {
 		rs := r.Status()
 		status.Ready = status.Ready && rs.Live != ""
-		status.Releases = append(status.Releases, rs)
+		status.Releases = append(status.Releases, ReleaseStatus{Status: rs, State: stateOf(rs)})
 	}
 	if s.discovery != nil {
 		for _, n := range s.discovery.Status() {
@@ -115,31 +110,7 @@ func (s *Sidecar) Status() Status {
 	return status
 }
 
-//go:embed status.html
-var statusHTML string
-
-// statusTemplate is parsed once; a fault in it is a fault of the build, which a test finds.
-var statusTemplate = template.Must(template.New("status").Funcs(template.FuncMap{
-	"ago": func(t time.Time) string {
-		if t.IsZero() {
-			return "never"
-		}
-		return time.Since(t).Round(time.Second).String() + " ago"
-	},
-	"utc": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
-}).Parse(statusHTML))
-
 // statusPage shows the status to people. It needs no JavaScript.
 func (s *Sidecar) statusPage(w http.ResponseWriter, _ *http.Request) {
-	var page strings.Builder
-	if err := statusTemplate.Execute(&page, s.Status()); err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store")
-	w.Write([]byte(page.String())) // the client is gone
+	showPage(w, "status.html", s.Status())
 }

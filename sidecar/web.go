@@ -103,6 +103,7 @@ func (s *Sidecar) Handler() http.Handler {
 	mux.HandleFunc("POST /-/sync", s.syncNow)
 	mux.HandleFunc("GET /api/v1/status", s.statusJSON)
 	mux.HandleFunc("GET /{$}", s.statusPage)
+	mux.HandleFunc("GET /releases", s.releasesPage)
 	// No page of another site may start a pass in a visitor's name.
 	return http.NewCrossOriginProtection().Handler(mux)
 }
@@ -166,7 +167,9 @@ func (s *Sidecar) syncNow(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Sidecar) statusJSON(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, s.Status())
+	status := s.Status()
+	s.readReleases(&status)
+	writeJSON(w, http.StatusOK, status)
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

@@ -76,6 +76,7 @@ func TestPages(t *testing.T) {
 	s := newTestSidecar(t, map[string]string{"prometheus.yml": "global: {}\n"})
 	for path, want := range map[string]string{
 		"/":              "<h1>stoker is",
+		"/releases":      "<h1>Releases</h1>",
 		"/-/healthy":     "stoker is healthy.",
 		"/api/v1/status": `"ready": false`,
 		"/metrics":       "stoker_build_info",
