@@ -142,7 +142,7 @@ func matches(stoker *servertest.Server, s *parser.VectorSelector) error {
 		return err
 	}
 	for _, metric := range families[s.Name].GetMetric() {
-		have := labels.NewBuilder(labels.FromStrings(labels.MetricName, s.Name))
+		have := labels.NewBuilder(labels.FromStrings(model.MetricNameLabel, s.Name))
 		for _, l := range metric.GetLabel() {
 			have.Set(l.GetName(), l.GetValue())
 		}
