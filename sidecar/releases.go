@@ -22,7 +22,7 @@ type ReleaseStatus struct {
 type State string
 
 const (
-	// StateUnknown: nobody has asked the server since this process started.
+	// StateUnknown: nobody has asked the server since this process started, or for long.
 	StateUnknown State = "unknown"
 	// StateNone: no release is live, and the server has nothing to start from.
 	StateNone State = "none"
@@ -38,14 +38,18 @@ const (
 	StateUnproved State = "unproved"
 )
 
+// proofLasts is how long the word of a server counts. It is asked every five minutes; a pass that hangs must not
+// leave it standing for ever.
+const proofLasts = 3 * confirmEvery
+
 // stateOf never takes for good what isn't known.
-func stateOf(s reload.Status) State {
+func stateOf(s reload.Status, now time.Time) State {
 	switch {
 	case s.Live == "" && s.Withheld == nil:
 		return StateUnknown
 	case s.Live == "":
 		return StateNone
-	case s.Unproved == nil && s.Confirmed.IsZero():
+	case s.Unproved == nil && now.Sub(s.Confirmed) > proofLasts:
 		return StateUnknown
 	case s.Unproved == nil && s.Live == s.Proved:
 		return StateProved

@@ -127,6 +127,7 @@ func TestReleaseStates(t *testing.T) {
 		"nothing known":            {reload.Status{}, StateUnknown, "Unknown:</b> no pass has ended yet"},
 		"bad from the start":       {reload.Status{Withheld: trouble("")}, StateNone, "No release:</b> Prometheus has nothing to start from"},
 		"just started":             {reload.Status{Live: "a", Proved: "a"}, StateUnknown, "Unknown</b> whether Prometheus runs release"},
+		"proved long ago":          {reload.Status{Live: "a", Proved: "a", Confirmed: now.Add(-time.Hour)}, StateUnknown, "nobody has asked it since the last proof, 1 h ago"},
 		"proved":                   {reload.Status{Live: "a", Proved: "a", Confirmed: now}, StateProved, "Proved:</b> Prometheus runs release"},
 		"proved, and files bad":    {reload.Status{Live: "a", Proved: "a", Confirmed: now, Withheld: trouble("")}, StateProved, "Refused:</b> stoker doesn't publish the newest files, since"},
 		"proved, the next refused": {reload.Status{Live: "a", Proved: "a", Confirmed: now, Withheld: trouble(reload.Refused)}, StateProved, "Refused:</b> Prometheus doesn't take the newest files, since"},
@@ -138,11 +139,11 @@ func TestReleaseStates(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tt.status.Server = "prometheus"
-			if got := stateOf(tt.status); got != tt.want {
+			if got := stateOf(tt.status, now); got != tt.want {
 				t.Errorf("state is %s, want %s", got, tt.want)
 			}
 			status := Status{Releases: []ReleaseStatus{{
-				Status: tt.status, State: stateOf(tt.status),
+				Status: tt.status, State: stateOf(tt.status, now),
 				OnDisk: []reload.Release{{Name: "a", Live: true, Proved: tt.status.Proved == "a"}},
 			}}}
 			for _, page := range []string{"releases.html", "status.html"} {

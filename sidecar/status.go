@@ -76,7 +76,7 @@ func (s *Sidecar) Status() Status {
 	for _, r := range s.releases {
 		rs := r.Status()
 		status.Ready = status.Ready && rs.Live != ""
-		status.Releases = append(status.Releases, ReleaseStatus{Status: rs, State: stateOf(rs)})
+		status.Releases = append(status.Releases, ReleaseStatus{Status: rs, State: stateOf(rs, time.Now())})
 	}
 	if s.discovery != nil {
 		for _, n := range s.discovery.Status() {
