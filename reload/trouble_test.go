@@ -133,7 +133,8 @@ func TestStatusOfARefusedRelease(t *testing.T) {
 	if _, err := sync(t, a); err == nil {
 		t.Fatal("no error")
 	}
-	if again := a.Status(); again.Withheld.Kind != reload.Refused || !again.Withheld.Since.Equal(s.Withheld.Since) || again.Unproved != nil {
+	if again := a.Status(); again.Withheld.Kind != reload.Refused || !again.Withheld.Since.Equal(s.Withheld.Since) ||
+		!slices.Equal(again.Withheld.Problems, s.Withheld.Problems) || again.Unproved != nil {
 		t.Errorf("status is %+v, withheld %+v", again, again.Withheld)
 	}
 }
