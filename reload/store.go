@@ -206,10 +206,20 @@ func (s store) prune() error {
 	live, proved := s.current(liveLink), s.current(provedLink)
 	for i, r := range releases {
 		if i >= keepReleases && r.name != live && r.name != proved {
-			errs = errors.Join(errs, s.remove(filepath.Join(dir, r.name)))
+			errs = errors.Join(errs, s.discard(r.name))
 		}
 	}
 	return errs
+}
+
+// discard removes a release. Its name goes first: a crash half-way must not leave a folder that has the name of a
+// release and not all of its files.
+func (s store) discard(hash string) error {
+	doomed := filepath.Join(s.dir, releasesDir, fmt.Sprintf("%s%x", tmpPrefix, rand.Uint64()))
+	if err := s.rename(s.path(hash), doomed); err != nil {
+		return err
+	}
+	return s.remove(doomed)
 }
 
 // readTree reads a release from disk.
