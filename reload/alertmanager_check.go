@@ -1,0 +1,171 @@
+package reload
+
+import (
+	"errors"
+	"fmt"
+	"go/scanner"
+	"go/token"
+	"io/fs"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"github.com/prometheus/alertmanager/config"
+	"github.com/prometheus/alertmanager/config/receiver"
+	commoncfg "github.com/prometheus/common/config"
+	"github.com/prometheus/common/promslog"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/stoker-project/stoker/internal/strictyaml"
+)
+
+func (alertmanagerFiles) check(s staged) (warnings scanner.ErrorList, err error) {
+	c := alertmanagerCheck{staged: s, judge: alertmanagerJudge(s.facts), main: (alertmanagerFiles{}).main()}
+	err = guard(func() error {
+		c.run()
+		return nil
+	})
+	if err != nil {
+		c.errors.Add(token.Position{Filename: s.name(c.main), Line: 1, Column: 1}, err.Error())
+	}
+	c.tidy()
+	return c.warnings, c.errors.Err()
+}
+
+// alertmanagerCheck is one check of an Alertmanager release.
+type alertmanagerCheck struct {
+	staged
+	judge
+	findings
+	// main is the path of the main file in the release, and doc what it holds.
+	main string
+	doc  *yaml.Node
+}
+
+func (c *alertmanagerCheck) run() {
+	filename, data := c.name(c.main), c.files[c.main]
+	cfg, found := loadAlertmanager(filename, data, c.staged.facts)
+	c.add(found)
+	if len(found.errors) > 0 {
+		return
+	}
+	c.doc = document(data)
+	if cfg == nil {
+		// A server of another version may load it. Its templates are judged all the same.
+		c.templates(nil)
+		return
+	}
+	if !c.lenient() {
+		// Once more with the very function that the server calls, in case it finds something else.
+		var err error
+		if cfg, err = config.LoadFile(c.staged.main); err != nil {
+			c.errors = append(c.errors, problems(filename, data, unstage(err), alertmanagerType)...)
+			return
+		}
+	} else {
+		for i, t := range cfg.Templates {
+			cfg.Templates[i] = commoncfg.JoinDir(c.dir, t)
+		}
+		setDirectories(cfg, c.dir)
+	}
+	c.elsewhere(cfg)
+	c.warnings = append(c.warnings, c.missing(c.main, cfg)...)
+	tmpl := c.templates(cfg.Templates)
+	if tmpl == nil {
+		return
+	}
+	tmpl.ExternalURL = &url.URL{Scheme: "http", Host: "localhost"}
+	used := map[string]bool{}
+	walkRoutes(cfg.Route, func(r *config.Route) { used[r.Receiver] = true })
+	texts := newTexts(c, tmpl)
+	for _, r := range cfg.Receivers {
+		_, err := receiver.BuildReceiverIntegrations(r, tmpl.Template, promslog.NewNopLogger())
+		for _, err := range joined(err) {
+			c.receiver(r, used[r.Name], err)
+		}
+		texts.receiver(r, used[r.Name])
+	}
+	walkRoutes(cfg.Route, texts.route)
+}
+
+// receiver says that a receiver can't be built. The server doesn't build those that no route uses.
+func (c *alertmanagerCheck) receiver(r config.Receiver, used bool, err error) {
+	if errors.Is(err, fs.ErrNotExist) && !strings.Contains(err.Error(), c.dir+"/") {
+		return // A file of the server's own: that it isn't here has been said.
+	}
+	pos := c.receiverPosition(r.Name)
+	msg := "receiver " + r.Name + ": " + c.inRelease(err.Error())
+	if used && strings.Contains(err.Error(), c.dir+"/") || used && !namesAbsolutePath(err) {
+		c.errors.Add(pos, msg)
+		return
+	}
+	c.warnings.Add(pos, msg)
+}
+
+// namesAbsolutePath reports whether an error is about a file outside of the release, which may be another one where
+// the server runs.
+func namesAbsolutePath(err error) bool {
+	var path *fs.PathError
+	return errors.As(err, &path) || strings.Contains(err.Error(), "file /")
+}
+
+// receiverPosition returns where a receiver is defined.
+func (c *alertmanagerCheck) receiverPosition(name string) token.Position {
+	if n := c.receiverNode(name); n != nil {
+		return strictyaml.Position(c.name(c.main), value(n, "name"))
+	}
+	return token.Position{Filename: c.name(c.main), Line: 1, Column: 1}
+}
+
+// receiverNode returns a receiver as it is written, nil if it can't be found.
+func (c *alertmanagerCheck) receiverNode(name string) *yaml.Node {
+	if c.doc == nil {
+		return nil
+	}
+	list := value(c.doc, "receivers")
+	if list == nil {
+		return nil
+	}
+	for _, n := range list.Content {
+		if v := value(n, "name"); v != nil && v.Value == name {
+			return n
+		}
+	}
+	return nil
+}
+
+// elsewhere warns of relative paths that Alertmanager doesn't look up beside its main file.
+func (c *alertmanagerCheck) elsewhere(cfg *config.Config) {
+	c.warnings = append(c.warnings, c.aboutFiles(c.main, cfg, func(key, file string) string {
+		if filepath.IsAbs(file) {
+			return ""
+		}
+		return fmt.Sprintf("%s: Alertmanager looks up %q in the folder that it was started in, and not beside this file: write an absolute path", key, file)
+	})...)
+}
+
+// walkRoutes visits every route.
+func walkRoutes(r *config.Route, visit func(*config.Route)) {
+	if r == nil {
+		return
+	}
+	visit(r)
+	for _, child := range r.Routes {
+		walkRoutes(child, visit)
+	}
+}
+
+// joined returns the errors that an error is made of.
+func joined(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []error
+		for _, e := range many.Unwrap() {
+			all = append(all, joined(e)...)
+		}
+		return all
+	}
+	return []error{err}
+}
