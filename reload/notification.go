@@ -249,7 +249,9 @@ func (x *texts) place(receiver, text string, err error) (token.Position, string)
 	if m != nil {
 		line, _ := strconv.Atoi(m[2])
 		column, _ := strconv.Atoi(m[3])
-		pos = within(x.files[x.main], pos, line, column+1)
+		if exact := within(x.files[x.main], pos, line, column+1); m[3] != "" || exact.Line != pos.Line {
+			pos = exact
+		}
 		msg = strings.Replace(msg, m[0], "", 1)
 	}
 	return pos, msg

@@ -107,7 +107,7 @@ func TestVersionsAreJudgedByWhatIsKnown(t *testing.T) {
 				"t.tmpl":           `{{ define "x" }}{{ shout "y" }}{{ end }}{{ define "z" }}{{ template "news.default" . }}{{ end }}`,
 			},
 			version:  "0.27.0",
-			problems: []string{`alertmanager.yml:8:74: receiver a: slack_configs.title: unexpected "}" in operand`},
+			problems: []string{`alertmanager.yml:8:73: receiver a: slack_configs.title: unexpected "}" in operand`},
 			warnings: []string{
 				unsure(`alertmanager.yml:1:11: field new_key is not known here`, "Alertmanager", "0.27.0", "0.34"),
 				unsure(`t.tmpl:1:1: function "shout" not defined`, "Alertmanager", "0.27.0", "0.34"),
