@@ -26,7 +26,7 @@ func (alertmanagerFiles) check(s staged) (warnings scanner.ErrorList, err error)
 		return nil
 	})
 	if err != nil {
-		c.errors.Add(token.Position{Filename: s.name(c.main), Line: 1, Column: 1}, err.Error())
+		c.errors = append(c.errors, problems(s.name(c.main), s.files[c.main], err, nil)...)
 	}
 	c.tidy()
 	return c.warnings, c.errors.Err()

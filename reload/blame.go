@@ -176,16 +176,22 @@ func meant(doc *yaml.Node, t reflect.Type, line int, key string) string {
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
-// firstNull returns the first entry of a list that is empty, nil if there is none. Such entries are what the loaders
-// crash on, or complain of without saying where.
-func firstNull(n *yaml.Node) *yaml.Node {
-	for _, c := range n.Content {
-		if n.Kind == yaml.SequenceNode && (isNull(c) || c.Kind == yaml.MappingNode && len(c.Content) == 0) {
-			return c
+// firstNull returns the first entry of a list that is empty, or else the first key without a value; nil if there is
+// neither. Those are what the loaders crash on, or complain of without saying where.
+func firstNull(doc *yaml.Node) *yaml.Node {
+	var entry, val *yaml.Node
+	walkNodes(doc, func(n *yaml.Node) {
+		for i, c := range n.Content {
+			switch {
+			case n.Kind == yaml.SequenceNode && entry == nil && (isNull(c) || c.Kind == yaml.MappingNode && len(c.Content) == 0):
+				entry = c
+			case n.Kind == yaml.MappingNode && i%2 == 1 && val == nil && isNull(c):
+				val = n.Content[i-1]
+			}
 		}
-		if null := firstNull(c); null != nil {
-			return null
-		}
+	})
+	if entry != nil {
+		return entry
 	}
-	return nil
+	return val
 }

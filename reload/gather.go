@@ -128,7 +128,11 @@ func (c *candidate) follow(root string) error {
 			return err
 		})
 		if err != nil {
-			list = appendProblems(list, c.name(p), err)
+			if more := strictyaml.Problems(err); more != nil {
+				list = append(list, more...)
+			} else {
+				list = append(list, problems(c.name(p), c.tree[p], err, nil)...)
+			}
 			continue
 		}
 		for _, ref := range refs {
@@ -289,13 +293,4 @@ func notEmpty(filename string, data []byte) error {
 		}
 	}
 	return &scanner.Error{Pos: token.Position{Filename: filename, Line: 1, Column: 1}, Msg: "is empty: a server would take it for a configuration without anything in it"}
-}
-
-// appendProblems adds err to the list with the positions that it carries, or at the top of the file.
-func appendProblems(list scanner.ErrorList, filename string, err error) scanner.ErrorList {
-	if more := strictyaml.Problems(err); more != nil {
-		return append(list, more...)
-	}
-	list.Add(token.Position{Filename: filename, Line: 1, Column: 1}, err.Error())
-	return list
 }

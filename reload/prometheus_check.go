@@ -23,7 +23,7 @@ func (prometheusFiles) check(s staged) (warnings scanner.ErrorList, err error) {
 		return nil
 	})
 	if err != nil {
-		c.errors.Add(token.Position{Filename: s.name((prometheusFiles{}).main()), Line: 1, Column: 1}, err.Error())
+		c.errors = append(c.errors, problems(s.name((prometheusFiles{}).main()), s.files[(prometheusFiles{}).main()], err, nil)...)
 	}
 	c.tidy()
 	return c.warnings, c.errors.Err()
