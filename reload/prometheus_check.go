@@ -165,8 +165,9 @@ func (c *prometheusCheck) jobsIn(p string, doc *yaml.Node, jobs []*config.Scrape
 	}
 }
 
-// clients builds the HTTP clients that the server builds when it loads the main file: it refuses the file if it
-// can't, as for a certificate that is none. It logs the same of a service discovery, and goes on without it.
+// clients builds the HTTP clients that the server builds. With a certificate that is none it refuses the file, or, for
+// a job that is new to it, logs an error and never scrapes it. Service discovery is left out: of what it needs, such as
+// the files of a cluster, much is only where the server runs.
 func (c *prometheusCheck) clients(main string, cfg *config.Config) {
 	for _, job := range cfg.ScrapeConfigs {
 		c.client(main, "job "+job.JobName, job.JobName, job.HTTPClientConfig)
