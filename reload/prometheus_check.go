@@ -34,7 +34,7 @@ type prometheusCheck struct {
 	staged
 	promQL promQL
 	findings
-	// jobs holds the place of every job name that is taken.
+	// jobs holds the place in the release of every job name that is taken.
 	jobs map[string]token.Position
 }
 
@@ -161,8 +161,16 @@ func (c *prometheusCheck) jobsIn(p string, doc *yaml.Node, jobs []*config.Scrape
 			c.errors.Add(pos, fmt.Sprintf("found multiple scrape configs with job name %q, first found in %s", job.JobName, first))
 			continue
 		}
-		c.jobs[job.JobName] = pos
+		c.jobs[job.JobName] = token.Position{Filename: c.short(p), Line: pos.Line, Column: pos.Column}
 	}
+}
+
+// short names a file within a message that is about another one.
+func (c *prometheusCheck) short(p string) string {
+	if p == (prometheusFiles{}).main() {
+		return filepath.Base(c.name(p))
+	}
+	return p
 }
 
 // clients builds the HTTP clients that the server builds. With a certificate that is none it refuses the file, or, for
