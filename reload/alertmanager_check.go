@@ -37,39 +37,35 @@ type alertmanagerCheck struct {
 	staged
 	judge
 	findings
-	// main is the path of the main file in the release, and doc what it holds.
+	// main is the path of the main file in the release, and doc what it holds, once somebody has asked.
 	main string
 	doc  *yaml.Node
 }
 
-func (c *alertmanagerCheck) run() {
-	filename, data := c.name(c.main), c.files[c.main]
-	cfg, found := loadAlertmanager(filename, data, c.staged.facts)
-	c.add(found)
-	if len(found.errors) > 0 {
-		return
+// document returns the main file as it is written.
+func (c *alertmanagerCheck) document() *yaml.Node {
+	if c.doc == nil {
+		c.doc = document(c.files[c.main])
 	}
-	c.doc = document(data)
-	if cfg == nil {
+	return c.doc
+}
+
+func (c *alertmanagerCheck) run() {
+	cfg := c.load()
+	switch {
+	case len(c.errors) > 0:
+		return
+	case cfg == nil:
 		// A server of another version may load it. Its templates are judged all the same.
 		c.templates(nil)
 		return
 	}
-	if !c.lenient() {
-		// Once more with the very function that the server calls, in case it finds something else.
-		var err error
-		if cfg, err = config.LoadFile(c.staged.main); err != nil {
-			c.errors = append(c.errors, problems(filename, data, unstage(err), alertmanagerType)...)
-			return
+	c.warnings = append(c.warnings, c.aboutFiles(c.main, cfg, func(key, file string) string {
+		if !filepath.IsAbs(file) {
+			return fmt.Sprintf("%s: Alertmanager looks up %q in the folder that it was started in, and not beside this file: write an absolute path", key, file)
 		}
-	} else {
-		for i, t := range cfg.Templates {
-			cfg.Templates[i] = commoncfg.JoinDir(c.dir, t)
-		}
-		setDirectories(cfg, c.dir)
-	}
-	c.elsewhere(cfg)
-	c.warnings = append(c.warnings, c.missing(c.main, cfg)...)
+		return c.missing(key, file)
+	})...)
 	tmpl := c.templates(cfg.Templates)
 	if tmpl == nil {
 		return
@@ -86,6 +82,36 @@ func (c *alertmanagerCheck) run() {
 		texts.receiver(r, used[r.Name])
 	}
 	walkRoutes(cfg.Route, texts.route)
+}
+
+// load loads the main file, by the very function that the server calls if that is of our version. What it returns is
+// nil if there are errors, and if only a server of another version can tell whether it loads.
+func (c *alertmanagerCheck) load() (cfg *config.Config) {
+	if !c.lenient() {
+		err := guard(func() (err error) {
+			cfg, err = config.LoadFile(c.staged.main)
+			return err
+		})
+		if err == nil {
+			return cfg
+		}
+		// Read from memory, it is the same fault with a better place.
+		if _, found := loadAlertmanager(c.name(c.main), c.files[c.main], c.staged.facts); len(found.errors) > 0 {
+			c.add(found)
+			return nil
+		}
+		c.errors = append(c.errors, problems(c.name(c.main), c.files[c.main], unstage(err), alertmanagerType)...)
+		return nil
+	}
+	cfg, found := loadAlertmanager(c.name(c.main), c.files[c.main], c.staged.facts)
+	c.add(found)
+	if cfg != nil {
+		for i, t := range cfg.Templates {
+			cfg.Templates[i] = commoncfg.JoinDir(c.dir, t)
+		}
+		setDirectories(cfg, c.dir)
+	}
+	return cfg
 }
 
 // receiver says that a receiver can't be built. The server doesn't build those that no route uses.
@@ -119,10 +145,11 @@ func (c *alertmanagerCheck) receiverPosition(name string) token.Position {
 
 // receiverNode returns a receiver as it is written, nil if it can't be found.
 func (c *alertmanagerCheck) receiverNode(name string) *yaml.Node {
-	if c.doc == nil {
+	doc := c.document()
+	if doc == nil {
 		return nil
 	}
-	list := value(c.doc, "receivers")
+	list := value(doc, "receivers")
 	if list == nil {
 		return nil
 	}
@@ -132,16 +159,6 @@ func (c *alertmanagerCheck) receiverNode(name string) *yaml.Node {
 		}
 	}
 	return nil
-}
-
-// elsewhere warns of relative paths that Alertmanager doesn't look up beside its main file.
-func (c *alertmanagerCheck) elsewhere(cfg *config.Config) {
-	c.warnings = append(c.warnings, c.aboutFiles(c.main, cfg, func(key, file string) string {
-		if filepath.IsAbs(file) {
-			return ""
-		}
-		return fmt.Sprintf("%s: Alertmanager looks up %q in the folder that it was started in, and not beside this file: write an absolute path", key, file)
-	})...)
 }
 
 // walkRoutes visits every route.

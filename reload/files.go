@@ -15,17 +15,16 @@ import (
 // maxFileWarnings bounds how many files of one configuration are warned of one by one.
 const maxFileWarnings = 20
 
-// missing warns of files that aren't part of the release and aren't here: only the server may have them mounted.
-func (s staged) missing(p string, cfg any) scanner.ErrorList {
-	return s.aboutFiles(p, cfg, func(key, file string) string {
-		if !filepath.IsAbs(file) || !filepath.IsAbs(s.path(file)) {
-			return ""
-		}
-		if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
-			return ""
-		}
-		return fmt.Sprintf("%s: %q isn't here: only the server can tell, because it may be mounted for the server alone", key, file)
-	})
+// missing says that a file isn't part of the release and isn't here, "" if that isn't so: only the server may have it
+// mounted.
+func (s staged) missing(key, file string) string {
+	if !filepath.IsAbs(file) || !filepath.IsAbs(s.path(file)) {
+		return ""
+	}
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return fmt.Sprintf("%s: %q isn't here: only the server can tell, because it may be mounted for the server alone", key, file)
 }
 
 // aboutFiles warns of the files that a configuration names for reading, each at its first mention, with what say has

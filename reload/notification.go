@@ -101,6 +101,7 @@ type texts struct {
 	data      *amtemplate.Data
 	// done are those that were executed before, by whether they are HTML: contacts have many in common.
 	done map[bool]map[string]bool
+	fields yamlFields
 	// set is a copy of the templates in which one text after the other is executed.
 	set *template.Template
 }
@@ -123,7 +124,7 @@ func sample(now time.Time) []*alert.Alert {
 }
 
 func newTexts(c *alertmanagerCheck, t *templates) *texts {
-	x := &texts{alertmanagerCheck: c, templates: t, done: map[bool]map[string]bool{false: {}, true: {}}}
+	x := &texts{alertmanagerCheck: c, templates: t, done: map[bool]map[string]bool{false: {}, true: {}}, fields: yamlFields{}}
 	x.data = t.Data("sample", model.LabelSet{"alertname": "Sample"}, nil, notify.ReasonFirstNotification.String(), sample(time.Now())...)
 	x.set = template.Must(t.text.Clone())
 	return x
@@ -134,13 +135,10 @@ var notExecuted = regexp.MustCompile(`(^|\.)(http_config|tls_config|parse_mode|h
 
 // receiver executes every text of a receiver that holds a template.
 func (x *texts) receiver(r config.Receiver, used bool) {
-	walkTexts(reflect.ValueOf(r), "", func(path string, v reflect.Value) {
+	x.walk(reflect.ValueOf(r), "", func(path string, v reflect.Value) {
 		text := v.String()
-		if !strings.Contains(text, "{{") || notExecuted.MatchString(path) {
-			return
-		}
 		html := path == "email_configs.html"
-		if x.done[html][text] {
+		if !strings.Contains(text, "{{") || x.done[html][text] || notExecuted.MatchString(path) {
 			return
 		}
 		x.done[html][text] = true
@@ -235,7 +233,7 @@ func (x *texts) place(receiver, text string, err error) (token.Position, string)
 		}
 	}
 	pos := token.Position{Filename: x.name(x.main), Line: 1, Column: 1}
-	in := x.doc
+	in := x.document()
 	if n := x.receiverNode(receiver); n != nil {
 		in = n
 		pos = strictyaml.Position(pos.Filename, n)
@@ -257,36 +255,35 @@ func (x *texts) place(receiver, text string, err error) (token.Position, string)
 	return pos, msg
 }
 
-// walkTexts visits every text in a receiver with the path of its keys.
-func walkTexts(v reflect.Value, path string, visit func(path string, v reflect.Value)) {
+// walk visits every text in a receiver with the path of its keys.
+func (x *texts) walk(v reflect.Value, path string, visit func(path string, v reflect.Value)) {
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
 		if !v.IsNil() {
-			walkTexts(v.Elem(), path, visit)
+			x.walk(v.Elem(), path, visit)
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
-			f := v.Type().Field(i)
-			if !f.IsExported() || f.Type == reflect.TypeFor[*commoncfg.HTTPClientConfig]() {
-				continue
-			}
-			name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if v.Type() == reflect.TypeFor[commoncfg.HTTPClientConfig]() {
+			return
+		}
+		for _, f := range x.fields.of(v.Type()) {
 			switch {
-			case strings.Contains(options, "inline"), name == "-":
-				name = path
-			case path != "":
-				name = path + "." + name
+			case f.key == "" || v.Field(f.index).IsZero():
+				x.walk(v.Field(f.index), path, visit)
+			case path == "":
+				x.walk(v.Field(f.index), f.key, visit)
+			default:
+				x.walk(v.Field(f.index), path+"."+f.key, visit)
 			}
-			walkTexts(v.Field(i), name, visit)
 		}
 	case reflect.Slice, reflect.Array:
 		for i := range v.Len() {
-			walkTexts(v.Index(i), path, visit)
+			x.walk(v.Index(i), path, visit)
 		}
 	case reflect.Map:
 		for it := v.MapRange(); it.Next(); {
-			walkTexts(it.Key(), path, visit)
-			walkTexts(it.Value(), path, visit)
+			x.walk(it.Key(), path, visit)
+			x.walk(it.Value(), path, visit)
 		}
 	case reflect.String:
 		visit(path, v)

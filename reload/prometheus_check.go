@@ -219,7 +219,7 @@ func (s staged) outside(cfg commoncfg.TLSConfig) bool {
 func (s staged) inRelease(msg string) string { return strings.ReplaceAll(msg, s.dir+"/", "") }
 
 func (c *prometheusCheck) serverSide(p string, cfg any) {
-	c.warnings = append(c.warnings, c.missing(p, cfg)...)
+	c.warnings = append(c.warnings, c.aboutFiles(p, cfg, c.missing)...)
 }
 
 // loadLikeTheServer loads the release once more with the very functions that the server calls, in case they find

@@ -84,7 +84,7 @@ func walkValues(v reflect.Value, visit func(reflect.Value)) {
 // walkFields visits every text in a configuration with the YAML key that it stands under: for the entries of a list
 // or mapping, that of the list or mapping.
 func walkFields(cfg any, visit func(key string, v reflect.Value)) {
-	seen := map[uintptr]bool{}
+	seen, fields := map[uintptr]bool{}, yamlFields{}
 	var walk func(key string, v reflect.Value)
 	walk = func(key string, v reflect.Value) {
 		switch v.Kind() {
@@ -98,16 +98,12 @@ func walkFields(cfg any, visit func(key string, v reflect.Value)) {
 				walk(key, v.Elem())
 			}
 		case reflect.Struct:
-			for i := range v.NumField() {
-				f := v.Type().Field(i)
-				if !f.IsExported() {
-					continue
+			for _, f := range fields.of(v.Type()) {
+				if f.key == "" {
+					walk(key, v.Field(f.index))
+				} else {
+					walk(f.key, v.Field(f.index))
 				}
-				name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
-				if name == "" || name == "-" {
-					name = key
-				}
-				walk(name, v.Field(i))
 			}
 		case reflect.Slice, reflect.Array:
 			for i := range v.Len() {
@@ -122,4 +118,34 @@ func walkFields(cfg any, visit func(key string, v reflect.Value)) {
 		}
 	}
 	walk("", reflect.ValueOf(cfg))
+}
+
+// yamlFields remembers the exported fields of structs by their YAML keys: reading the tags takes most of the time of
+// a walk.
+type yamlFields map[reflect.Type][]yamlField
+
+// yamlField is a field of a struct; its key is "" if it is merged into the struct or isn't read from YAML.
+type yamlField struct {
+	index int
+	key   string
+}
+
+func (y yamlFields) of(t reflect.Type) []yamlField {
+	if fields, ok := y[t]; ok {
+		return fields
+	}
+	fields := []yamlField{}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if !f.IsExported() {
+			continue
+		}
+		key, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if key == "-" || strings.Contains(options, "inline") {
+			key = ""
+		}
+		fields = append(fields, yamlField{i, key})
+	}
+	y[t] = fields
+	return fields
 }
