@@ -46,7 +46,7 @@ func problems(filename string, data []byte, err error, t reflect.Type) scanner.E
 
 var (
 	setTwice  = regexp.MustCompile(`^field (.+) already set in type .*$`)
-	wrongType = regexp.MustCompile("^cannot unmarshal (.*) into (.*\\.)?(.+)$")
+	wrongType = regexp.MustCompile(`^cannot unmarshal (.*) into (.*\.)?(.+)$`)
 )
 
 // plain says what the YAML library says without its names of Go types, which nobody who edits a file knows.
