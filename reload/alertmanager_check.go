@@ -116,23 +116,23 @@ func (c *alertmanagerCheck) load() (cfg *config.Config) {
 
 // receiver says that a receiver can't be built. The server doesn't build those that no route uses.
 func (c *alertmanagerCheck) receiver(r config.Receiver, used bool, err error) {
-	if errors.Is(err, fs.ErrNotExist) && !strings.Contains(err.Error(), c.dir+"/") {
-		return // A file of the server's own: that it isn't here has been said.
+	outside := c.aboutOutside(err)
+	if outside && errors.Is(err, fs.ErrNotExist) {
+		return // That it isn't here has been said.
 	}
-	pos := c.receiverPosition(r.Name)
-	msg := "receiver " + r.Name + ": " + c.inRelease(err.Error())
-	if used && strings.Contains(err.Error(), c.dir+"/") || used && !namesAbsolutePath(err) {
+	pos, msg := c.receiverPosition(r.Name), "receiver "+r.Name+": "+c.inRelease(err.Error())
+	if used && !outside {
 		c.errors.Add(pos, msg)
-		return
+	} else {
+		c.warnings.Add(pos, msg)
 	}
-	c.warnings.Add(pos, msg)
 }
 
-// namesAbsolutePath reports whether an error is about a file outside of the release, which may be another one where
-// the server runs.
-func namesAbsolutePath(err error) bool {
+// aboutOutside reports whether an error is about a file that isn't part of the release: where the server runs, it may
+// be another one.
+func (c *alertmanagerCheck) aboutOutside(err error) bool {
 	var path *fs.PathError
-	return errors.As(err, &path) || strings.Contains(err.Error(), "file /")
+	return !strings.Contains(err.Error(), c.dir+"/") && (errors.As(err, &path) || strings.Contains(err.Error(), "file /"))
 }
 
 // receiverPosition returns where a receiver is defined.

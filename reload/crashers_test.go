@@ -42,7 +42,9 @@ func TestCrashersAreErrors(t *testing.T) {
 // What takes its parsers minutes, or their stack more than there is, is refused before they see it.
 func TestEndlessNestingIsRefused(t *testing.T) {
 	t.Parallel()
-	deep := func(open, inner, shut string, n int) string { return strings.Repeat(open, n) + inner + strings.Repeat(shut, n) }
+	deep := func(open, inner, shut string, n int) string {
+		return strings.Repeat(open, n) + inner + strings.Repeat(shut, n)
+	}
 	aliases := "a: &a [x, x, x, x, x, x, x, x, x]\n"
 	for c := 'b'; c < 'k'; c++ {
 		previous := string(c - 1)

@@ -161,6 +161,9 @@ func (c *candidate) check(dir string) (warnings scanner.ErrorList, err error) {
 		// for months.
 		debug.FreeOSMemory()
 	}
+	for _, w := range warnings {
+		w.Msg = c.expander.redactText(w.Msg)
+	}
 	return append(slices.Clone(c.warnings), warnings...), err
 }
 

@@ -100,7 +100,7 @@ type texts struct {
 	templates *templates
 	data      *amtemplate.Data
 	// done are those that were executed before, by whether they are HTML: contacts have many in common.
-	done map[bool]map[string]bool
+	done   map[bool]map[string]bool
 	fields yamlFields
 	// set is a copy of the templates in which one text after the other is executed.
 	set *template.Template

@@ -24,20 +24,49 @@ var quotedInMessage = regexp.MustCompile(`"((?:[^"\\]|\\.)*)"`)
 // route`, the piece that they can't load and the words that they quote are looked up. What can't be found is
 // reported at the top of the file.
 func problems(filename string, data []byte, err error, t reflect.Type) scanner.ErrorList {
-	var list scanner.ErrorList
+	return (&written{name: filename, data: data}).problems(err, t)
+}
+
+// maxProblems bounds how many problems of one file are told one by one: finding a place takes time, and nobody reads
+// a thousand of them.
+const maxProblems = 100
+
+// written is a file as people see it, in which places are looked up.
+type written struct {
+	name string
+	data []byte
+	doc  *yaml.Node // once somebody has asked for it
+}
+
+// document returns the top node of the file, nil if it has none.
+func (w *written) document() *yaml.Node {
+	if w.doc == nil {
+		w.doc = document(w.data)
+	}
+	return w.doc
+}
+
+func (w *written) top() token.Position { return token.Position{Filename: w.name, Line: 1, Column: 1} }
+
+func (w *written) problems(err error, t reflect.Type) (list scanner.ErrorList) {
 	if err == nil {
 		return nil
 	}
 	text := strings.TrimPrefix(err.Error(), "yaml: unmarshal errors:\n  ")
-	for _, msg := range strings.Split(text, "\n  ") {
-		pos, rest := strictyaml.Locate(filename, data, msg)
+	messages := strings.Split(text, "\n  ")
+	for i, msg := range messages {
+		pos, rest := strictyaml.Locate(w.name, w.data, msg)
 		switch {
 		case rest == msg:
-			pos = locate(filename, data, msg, t)
+			pos = w.locate(msg, t)
 		case unknownKey.MatchString(rest):
-			pos, msg = keyProblem(pos, data, rest, t)
+			pos, msg = w.keyProblem(pos, rest, t)
 		default:
 			msg = plain(rest)
+		}
+		if i == maxProblems {
+			list.Add(pos, fmt.Sprintf("%d problems from here on", len(messages)-i))
+			break
 		}
 		list.Add(pos, msg)
 	}
@@ -65,10 +94,10 @@ func plain(msg string) string {
 var unknownKey = regexp.MustCompile(`^field (.+) not found in type `)
 
 // keyProblem words and places the complaint about an unknown key of which only the line is known.
-func keyProblem(pos token.Position, data []byte, msg string, t reflect.Type) (token.Position, string) {
+func (w *written) keyProblem(pos token.Position, msg string, t reflect.Type) (token.Position, string) {
 	key := unknownKey.FindStringSubmatch(msg)[1]
 	msg = "field " + key + " is not known here"
-	doc := document(data)
+	doc := w.document()
 	if doc == nil {
 		return pos, msg
 	}
@@ -88,31 +117,30 @@ func keyProblem(pos token.Position, data []byte, msg string, t reflect.Type) (to
 }
 
 // locate finds the place that a message without a line is about.
-func locate(filename string, data []byte, msg string, t reflect.Type) token.Position {
-	top := token.Position{Filename: filename, Line: 1, Column: 1}
-	doc := document(data)
+func (w *written) locate(msg string, t reflect.Type) token.Position {
+	doc := w.document()
 	if doc == nil {
-		return top
+		return w.top()
 	}
 	piece := doc
 	if t != nil {
 		piece = blame(doc, t, msg)
 	}
 	if n := quotedNode(piece, msg); n != nil {
-		return strictyaml.Position(filename, n)
+		return strictyaml.Position(w.name, n)
 	}
 	if piece != doc {
-		return strictyaml.Position(filename, piece)
+		return strictyaml.Position(w.name, piece)
 	}
 	if strings.Contains(msg, errCrash.Error()) || strings.Contains(msg, "empty or null") || strings.HasPrefix(msg, "missing ") {
 		if n := firstNull(doc); n != nil {
-			return strictyaml.Position(filename, n)
+			return strictyaml.Position(w.name, n)
 		}
 	}
 	if n := namedNode(doc, msg); n != nil {
-		return strictyaml.Position(filename, n)
+		return strictyaml.Position(w.name, n)
 	}
-	return top
+	return w.top()
 }
 
 // document returns the top node of a YAML file, nil if there is none.

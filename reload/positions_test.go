@@ -2,6 +2,7 @@ package reload_test
 
 import (
 	"errors"
+	"fmt"
 	"go/scanner"
 	"path/filepath"
 	"strings"
@@ -112,6 +113,10 @@ func TestPositionsOfPrometheusFaults(t *testing.T) {
 			[]string{`prometheus.yml:2:19: log file "query.log" would be written into a release, which is never changed and replaced by the next one: write an absolute path`}},
 		"certificate that is none": {files{"prometheus.yml": job + "  tls_config:\n    ca_file: ca.pem\n", "ca.pem": "none"},
 			[]string{`prometheus.yml:4:14: job a: unable to use specified CA cert file ca.pem`}},
+		"certificate of tracing that is none": {files{"prometheus.yml": "tracing:\n  endpoint: 'localhost:1'\n  tls_config: { ca_file: ca.pem }\n", "ca.pem": "none"},
+			[]string{`prometheus.yml:3:26: tracing: unable to use specified CA cert file ca.pem`}},
+		"remote write twice": {files{"prometheus.yml": "remote_write:\n- { url: 'http://localhost', basic_auth: { username: a, password: b } }\n- { url: 'http://localhost', basic_auth: { username: a, password: c } }\n"},
+			[]string{`prometheus.yml:3:3: differs from an entry before at most in its secrets, and the server takes only one of such: give it a name of its own`}},
 		"certificate of remote write that is none": {files{"prometheus.yml": "remote_write:\n- url: http://localhost/write\n  tls_config: { ca: none }\n"},
 			[]string{`prometheus.yml:2:8: remote_write: unable to use specified CA cert inline`}},
 	} {
@@ -121,6 +126,26 @@ func TestPositionsOfPrometheusFaults(t *testing.T) {
 			wantLines(t, "problems", problems, tt.want...)
 			wantLines(t, "warnings", warnings)
 		})
+	}
+}
+
+// Of very many faults the first hundred are told, and the rest counted.
+func TestManyFaults(t *testing.T) {
+	t.Parallel()
+	keys, wrong := "", "groups:\n- name: a\n  rules:\n"
+	for i := range 5000 {
+		keys += fmt.Sprintf("key%d: 1\n", i)
+		wrong += "  - { record: a, expr: up == }\n"
+	}
+	for _, source := range []files{
+		{"prometheus.yml": keys},
+		{"alertmanager.yml": keys},
+		{"prometheus.yml": "rule_files: [r.yml]\n", "r.yml": wrong},
+	} {
+		problems, _ := preview(t, source, nil)
+		if len(problems) != 101 || !strings.HasSuffix(problems[100], " 4900 problems from here on") {
+			t.Errorf("%d problems: %q", len(problems), problems[max(0, len(problems)-2):])
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	commoncfg "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/config"
+	yamlv2 "go.yaml.in/yaml/v2" // what upstream's types are made for
 	"go.yaml.in/yaml/v3"
 
 	"github.com/stoker-project/stoker/internal/strictyaml"
@@ -54,6 +55,8 @@ func (c *prometheusCheck) run() {
 	doc := document(data)
 	c.jobsIn(main, doc, cfg.ScrapeConfigs)
 	c.clients(main, cfg)
+	twice(&c.findings, filename, doc, "remote_write", cfg.RemoteWriteConfigs)
+	twice(&c.findings, filename, doc, "remote_read", cfg.RemoteReadConfigs)
 	c.serverSide(main, cfg)
 	for _, p := range c.matches(cfg.ScrapeConfigFiles) {
 		c.include(p, cfg.GlobalConfig)
@@ -165,6 +168,23 @@ func (c *prometheusCheck) jobsIn(p string, doc *yaml.Node, jobs []*config.Scrape
 	}
 }
 
+// twice finds entries of a list that look the same to the server, which refuses them when it applies the file: it
+// compares them without their secrets (toHash in storage/remote).
+func twice[T any](found *findings, filename string, doc *yaml.Node, key string, entries []T) {
+	seen := map[string]bool{}
+	for i, entry := range entries {
+		text, err := yamlv2.Marshal(entry)
+		if err == nil && seen[string(text)] {
+			pos := token.Position{Filename: filename, Line: 1, Column: 1}
+			if list := value(doc, key); list != nil && i < len(list.Content) {
+				pos = strictyaml.Position(filename, list.Content[i])
+			}
+			found.errors.Add(pos, "differs from an entry before at most in its secrets, and the server takes only one of such: give it a name of its own")
+		}
+		seen[string(text)] = true
+	}
+}
+
 // short names a file within a message that is about another one.
 func (c *prometheusCheck) short(p string) string {
 	if p == (prometheusFiles{}).main() {
@@ -189,6 +209,7 @@ func (c *prometheusCheck) clients(main string, cfg *config.Config) {
 	for _, am := range cfg.AlertingConfig.AlertmanagerConfigs {
 		c.client(main, "alerting", "", am.HTTPClientConfig)
 	}
+	c.client(main, "tracing", cfg.TracingConfig.Endpoint, commoncfg.HTTPClientConfig{TLSConfig: cfg.TracingConfig.TLSConfig})
 }
 
 // client builds one client. value is what the section is recognised by in the file.
@@ -230,7 +251,8 @@ func (c *prometheusCheck) loadLikeTheServer(cfg *config.Config) {
 	}
 	if _, err := cfg.GetScrapeConfigs(); err != nil {
 		p := c.mentionedPath(err)
-		c.errors.Add(locate(c.name(p), c.files[p], err.Error(), nil), c.inRelease(err.Error()))
+		file := &written{name: c.name(p), data: c.files[p]}
+		c.errors.Add(file.locate(err.Error(), nil), c.inRelease(err.Error()))
 	}
 }
 

@@ -115,14 +115,23 @@ var rulesType = reflect.TypeFor[rulefmt.RuleGroups]()
 
 // checkRules judges a rule file as the rule manager would.
 func (p promQL) checkRules(filename string, data []byte, scheme model.ValidationScheme) (found findings) {
+	file := &written{name: filename, data: data}
 	parse := func(ignoreUnknown bool) (list scanner.ErrorList) {
 		var errs []error
 		err := guard(func() error {
 			_, errs = rulefmt.Parse(data, ignoreUnknown, scheme, p, promslog.NewNopLogger())
 			return nil
 		})
-		for _, err := range append(errs, err) {
-			list = append(list, ruleProblems(filename, data, err)...)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		for i, err := range errs {
+			more := file.ruleProblems(err)
+			if i == maxProblems {
+				list.Add(more[0].Pos, fmt.Sprintf("%d problems from here on", len(errs)-i))
+				break
+			}
+			list = append(list, more...)
 		}
 		return list
 	}
@@ -169,36 +178,33 @@ var (
 )
 
 // ruleProblems places what rulefmt said about a rule file.
-func ruleProblems(filename string, data []byte, err error) scanner.ErrorList {
-	if err == nil {
-		return nil
-	}
+func (w *written) ruleProblems(err error) scanner.ErrorList {
 	if m := ruleText.FindStringSubmatch(err.Error()); m != nil {
-		pos, msg := ruleTextPosition(filename, data, m), err.Error()
+		pos, msg := w.ruleTextPosition(m), err.Error()
 		if t := inAnnotation.FindStringSubmatch(msg); t != nil {
 			msg = strings.Replace(msg, t[0], "", 1)
 			if line, _ := strconv.Atoi(t[1]); line > 1 {
-				pos = within(data, pos, line, 1)
+				pos = within(w.data, pos, line, 1)
 			}
 		}
 		return scanner.ErrorList{{Pos: pos, Msg: msg}}
 	}
 	m := ruleInMessage.FindStringSubmatch(err.Error())
 	if m == nil {
-		return problems(filename, data, err, rulesType)
+		return w.problems(err, rulesType)
 	}
-	pos, msg := token.Position{Filename: filename}, m[3]
+	pos, msg := token.Position{Filename: w.name}, m[3]
 	pos.Line, _ = strconv.Atoi(m[1])
 	pos.Column, _ = strconv.Atoi(m[2])
 	if rule := ruleText.FindStringSubmatch(msg); pos.Line == 0 && rule != nil { // of a key that isn't there
-		pos = ruleTextPosition(filename, data, rule)
+		pos = w.ruleTextPosition(rule)
 	} else if pos.Line == 0 {
-		pos = locate(filename, data, msg, nil)
+		pos = w.locate(msg, nil)
 	}
 	if e := inExpression.FindStringSubmatch(msg); e != nil {
 		line, _ := strconv.Atoi(e[2])
 		column, _ := strconv.Atoi(e[3])
-		if exact := within(data, pos, line, column); exact != pos || line == 1 && column == 1 {
+		if exact := within(w.data, pos, line, column); exact != pos || line == 1 && column == 1 {
 			pos, msg = exact, e[1]+e[4]
 		}
 	}
@@ -206,11 +212,11 @@ func ruleProblems(filename string, data []byte, err error) scanner.ErrorList {
 }
 
 // ruleTextPosition finds the rule, or the label or annotation of it, that m, a match of ruleText, is about.
-func ruleTextPosition(filename string, data []byte, m []string) token.Position {
-	pos := token.Position{Filename: filename, Line: 1, Column: 1}
+func (w *written) ruleTextPosition(m []string) token.Position {
+	pos := w.top()
 	group, errGroup := strconv.Unquote(m[1])
 	number, errNumber := strconv.Atoi(m[2])
-	doc := document(data)
+	doc := w.document()
 	if errors.Join(errGroup, errNumber) != nil || doc == nil {
 		return pos
 	}
@@ -225,7 +231,7 @@ func ruleTextPosition(filename string, data []byte, m []string) token.Position {
 				rule = value(texts, key)
 			}
 		}
-		return strictyaml.Position(filename, rule)
+		return strictyaml.Position(w.name, rule)
 	}
 	return pos
 }
