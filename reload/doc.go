@@ -16,7 +16,10 @@
 //     reference. An atomic source (a ConfigMap's ..data, a git-sync link) is resolved once and read
 //     again if it moved meanwhile; a plain folder must have been still for the settle time.
 //  2. check: load the staged files with the libraries that the server itself is made of, and with what
-//     those libraries leave to run time (rule files, included scrape configs, templates, receivers).
+//     those libraries leave to run time (rule files with the server's own language features, included
+//     scrape configs, certificates, what receivers write into a notification about sample alerts). What
+//     only the server can tell, because it is of another version than the libraries or has files of its
+//     own, is a warning. Every fault has its file, line and column.
 //  3. publish: write, fsync, rename. Equal content is a noop: nothing is written and nobody is asked.
 //  4. reload: one POST to /-/reload, only after /-/ready said yes.
 //  5. prove: ask the server whether that is what it runs. If it refused, the proved release goes live
