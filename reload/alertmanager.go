@@ -113,9 +113,14 @@ func mentionedTemplate(tree Tree, err error) string {
 }
 
 // difference compares the fingerprint of the main file. Templates are not part of it.
-func (alertmanagerFiles) difference(_ context.Context, _ *server, l loaded, tree Tree) (string, error) {
+func (alertmanagerFiles) difference(_ context.Context, _ *server, l loaded, _ string, tree Tree) (string, error) {
 	if want := configHash(tree[(alertmanagerFiles{}).main()]); l.hash != want {
 		return fmt.Sprintf("alertmanager_config_hash is %.0f, not %.0f", l.hash, want), nil
 	}
+	return "", nil
+}
+
+// serving: Alertmanager is at work as soon as it has loaded a file.
+func (alertmanagerFiles) serving(context.Context, *server, string, Tree) (string, error) {
 	return "", nil
 }
