@@ -56,6 +56,8 @@ type Agent struct {
 	away absence
 	// values are those that the sources took from the environment, so that a server's words can be kept free of them.
 	values expander
+	// mounts is whether the main file has been looked at for being a mount.
+	mounts bool
 	// tidied is whether what an earlier process left half-done has been removed.
 	tidied bool
 	// confirmed is whether the server said in this pass that it runs the live release, and serving whether all of
@@ -201,6 +203,7 @@ func (a *Agent) publish(ctx context.Context, f facts) (hash string, err error) {
 	if err != nil {
 		return "", a.keeping(c.expander.redact(err))
 	}
+	a.warnOfMounts()
 	hash = c.tree.Hash()
 	if hash == a.shelf.current(liveLink) {
 		a.tidy()
