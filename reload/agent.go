@@ -131,7 +131,7 @@ func newAgent(cfg Config, d dialect, o Options) (*Agent, error) {
 		status:  Status{Server: d.server()},
 	}
 	if cfg.ConfigFile != "" {
-		a.shelf, a.origin = &memory{}, &fileInPlace{file: cfg.ConfigFile}
+		a.shelf, a.origin = &memory{}, newFileInPlace(cfg.ConfigFile)
 	} else {
 		out := &store{dir: cfg.OutputDir, fileMode: fs.FileMode(cfg.FileMode)}
 		a.shelf, a.origin = out, &folder{dir: cfg.SourceDir, generate: o.Generate, live: out.live}
@@ -240,6 +240,9 @@ func (a *Agent) tidy() {
 
 // keeping adds to an error what goes on in spite of it.
 func (a *Agent) keeping(err error) error {
+	if a.cfg.ConfigFile != "" {
+		return &consequence{err, "it isn't sent to " + a.dialect.server() + ", which goes on with what it runs but would load this if it restarted"}
+	}
 	live := a.shelf.current(liveLink)
 	if live == "" {
 		return &consequence{err, "no release is live yet"}

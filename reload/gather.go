@@ -43,7 +43,8 @@ type candidate struct {
 	sourceDir string
 	// mainFile is the main file if it stays where it is; "" for a release that is published.
 	mainFile string
-	// mentioned are the files and patterns that the files refer to, for a release that stays in place.
+	// mentioned are the files and patterns that the files refer to: relative to the folder that they are read from,
+	// or absolute for a release that stays in place.
 	mentioned []string
 	tree      Tree
 	// generated holds the paths that a generator wrote.
@@ -185,6 +186,7 @@ func (c *candidate) include(root string, ref reference) ([]string, error) {
 	case ref.pattern == ".." || strings.HasPrefix(ref.pattern, "../"):
 		return nil, fmt.Errorf("path %q leads out of the release: move the files below source_dir", ref.pattern)
 	}
+	c.mentioned = append(c.mentioned, ref.pattern)
 	matches, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(ref.pattern)))
 	if err != nil {
 		return nil, fmt.Errorf("pattern %q: %w", ref.pattern, err)

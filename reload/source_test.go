@@ -52,7 +52,7 @@ func TestReadSeesOneVersion(t *testing.T) {
 			good := 0
 			for range 300 {
 				var a, b []byte
-				err := read(ctx, source, time.Millisecond, func(root string) (err error) {
+				err := read(ctx, source, func() []string { return nil }, time.Millisecond, func(root string) (err error) {
 					if a, err = os.ReadFile(filepath.Join(root, "a")); err != nil {
 						return err
 					}
@@ -95,7 +95,7 @@ func TestAtomicSources(t *testing.T) {
 		t.Helper()
 		src, err := resolve(p)
 		must(err)
-		seen, err := look(src.root, nil)
+		seen, err := lookAt(src.root, nil)
 		must(err)
 		return src.atomic(seen)
 	}
