@@ -13,11 +13,13 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/common/promslog"
 
 	"github.com/stoker-project/stoker/reload/servertest"
 )
@@ -181,11 +183,65 @@ func TestWatcherAfterAnOverflow(t *testing.T) {
 		write(t, file, fmt.Sprint("missed ", i))
 		fsw.Errors <- fsnotify.ErrEventOverflow
 		notice(t, c, "what was missed")
+		k.eventually(t, "watches that don't rely on what was missed", func() bool { return k.fsw != fsw })
 		write(t, file, fmt.Sprint("told ", i))
 		notice(t, c, "what came then")
 	}
 	if n := testutil.ToFloat64(k.metrics.errors); n != 3 {
 		t.Errorf("%v errors are counted, want 3", n)
+	}
+}
+
+// A folder in which something happens all the time is looked at all the same, soon after the first event and then
+// again and again: what changes in it doesn't wait until it is still. A look that takes long is followed by a pause that
+// is longer still, so that it doesn't take up a core.
+func TestWatcherIsNotStarved(t *testing.T) {
+	for name, tt := range map[string]struct {
+		takes     time.Duration // one look
+		first     time.Duration // after the first event
+		min, most int           // looks in ten seconds
+	}{
+		"few files":  {0, burst, 400, 501},
+		"many files": {100 * time.Millisecond, 900 * time.Millisecond, 9, 11},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "file")
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				events := make(chan struct{}, 1)
+				began := time.Now()
+				var noticed []time.Duration
+				w := &Watcher{
+					Paths: []string{file}, Rescan: time.Hour, Logger: promslog.NewNopLogger(),
+					kernel: func(n *notices) {
+						n.came = events
+						n.open = func() (*fsnotify.Watcher, error) { time.Sleep(tt.takes); return nil, errors.New("none") }
+					},
+				}
+				done := make(chan struct{})
+				go func() {
+					w.Run(ctx, func() { noticed = append(noticed, time.Since(began)) })
+					close(done)
+				}()
+				synctest.Wait()
+				time.Sleep(tt.takes)
+				began = time.Now()
+				for i := range 2000 {
+					write(t, file, strings.Repeat("x", i%97)) // another size, whatever the file system's clock says
+					select {
+					case events <- struct{}{}:
+					default:
+					}
+					time.Sleep(5 * time.Millisecond)
+				}
+				cancel()
+				<-done
+				noticed = noticed[1:] // the first is before any event
+				if len(noticed) < tt.min || len(noticed) > tt.most || noticed[0] != tt.first+tt.takes {
+					t.Errorf("%d changes are noticed in ten seconds, at %v", len(noticed), noticed)
+				}
+			})
+		})
 	}
 }
 
@@ -201,18 +257,22 @@ func TestWatcherTakesOneWatchAFolder(t *testing.T) {
 		}
 	}
 	k := &kernel{}
-	c := k.watch(t, 24*time.Hour, filepath.Join(dir, "source"))
+	k.watch(t, 24*time.Hour, filepath.Join(dir, "source"))
 	if n := len(k.watched()); n != 12 { // with the folder itself and the one above it
 		t.Errorf("%d watches for 10 folders of 1,000 files: %v", n, k.watched())
 	}
-	v := servertest.NewVolume(t, filepath.Join(dir, "source", "volume"))
+	v := servertest.NewVolume(t, filepath.Join(dir, "volume"))
+	v.KeepOld = true
+	v.Publish(map[string]string{"a/a": "", "b/b": ""})
+	k = &kernel{}
+	c := k.watch(t, 24*time.Hour, filepath.Join(dir, "volume"))
 	for i := range 5 {
 		v.Publish(map[string]string{"a/a": fmt.Sprint(i), "b/b": fmt.Sprint(i)})
 		notice(t, c, "a version of a volume")
 	}
-	// The volume, its version, and two folders of it.
+	// The volume and the folder above it, its newest version, and two folders of that.
 	servertest.Eventually(t, 30*time.Second, func() error {
-		if n := len(k.watched()); n != 16 {
+		if n := len(k.watched()); n != 5 {
 			return fmt.Errorf("%d watches after five versions of a volume: %v", n, k.watched())
 		}
 		return nil

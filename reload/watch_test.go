@@ -2,6 +2,7 @@ package reload_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -83,63 +84,72 @@ func put(t *testing.T, name, content string) {
 	must(t, os.WriteFile(name, []byte(content), 0o644))
 }
 
-// Every swap is noticed, not only the first: ten times, wherever the watched path is and whatever is swapped.
+// Every swap is noticed, not only the first: ten times, wherever the watched path is, whatever is swapped, and whether
+// the old version goes or stays.
 func TestWatcherNoticesEverySwap(t *testing.T) {
-	volume := func(t *testing.T, dir string) func(content string) {
-		v := servertest.NewVolume(t, dir)
-		return func(content string) { v.Publish(map[string]string{"file": content, "rules/a.yml": content}) }
+	// What is swapped below a folder, and, if it isn't that, what is watched.
+	type swapped func(content string)
+	volume := func(dir string) func(*testing.T, string, bool) swapped {
+		return func(t *testing.T, top string, keep bool) swapped {
+			v := servertest.NewVolume(t, filepath.Join(top, dir))
+			v.KeepOld = keep
+			return func(content string) { v.Publish(map[string]string{"file": content, "rules/a.yml": content}) }
+		}
+	}
+	worktrees := func(links map[string]string) func(*testing.T, string, bool) swapped {
+		return func(t *testing.T, top string, keep bool) swapped {
+			w := servertest.NewWorktrees(t, filepath.Join(top, "git", "link"))
+			w.KeepOld = keep
+			for name, target := range links {
+				must(t, os.MkdirAll(filepath.Dir(filepath.Join(top, name)), 0o755))
+				must(t, os.Symlink(target, filepath.Join(top, name)))
+			}
+			return func(content string) { w.Publish(map[string]string{"file": content, "rules/a.yml": content}) }
+		}
 	}
 	for name, tt := range map[string]struct {
 		path    string // to watch, or
 		pattern string
-		swap    func(t *testing.T, dir string) (swap func(content string))
+		source  func(t *testing.T, top string, keep bool) swapped
 	}{
-		"git-sync": {path: "link", swap: func(t *testing.T, dir string) func(string) {
-			w := servertest.NewWorktrees(t, filepath.Join(dir, "link"))
-			return func(content string) { w.Publish(map[string]string{"file": content}) }
-		}},
-		"folder below a git-sync link": {path: "link/sub/sub", swap: func(t *testing.T, dir string) func(string) {
-			w := servertest.NewWorktrees(t, filepath.Join(dir, "link"))
-			return func(content string) { w.Publish(map[string]string{"sub/sub/file": content}) }
-		}},
-		"link to a folder below a git-sync link": {path: "mine", swap: func(t *testing.T, dir string) func(string) {
-			w := servertest.NewWorktrees(t, filepath.Join(dir, "git", "link"))
-			must(t, os.Symlink("git/link/sub", filepath.Join(dir, "mine")))
-			return func(content string) { w.Publish(map[string]string{"sub/file": content}) }
-		}},
-		"pattern below a git-sync link": {pattern: "link/*/*.yml", swap: func(t *testing.T, dir string) func(string) {
-			w := servertest.NewWorktrees(t, filepath.Join(dir, "link"))
-			return func(content string) { w.Publish(map[string]string{"sub/a.yml": content}) }
-		}},
-		"volume":                      {path: "volume", swap: func(t *testing.T, dir string) func(string) { return volume(t, filepath.Join(dir, "volume")) }},
-		"file of a volume":            {path: "volume/file", swap: func(t *testing.T, dir string) func(string) { return volume(t, filepath.Join(dir, "volume")) }},
-		"folder of a volume":          {path: "volume/rules", swap: func(t *testing.T, dir string) func(string) { return volume(t, filepath.Join(dir, "volume")) }},
-		"pattern in a volume":         {pattern: "volume/rules/*.yml", swap: func(t *testing.T, dir string) func(string) { return volume(t, filepath.Join(dir, "volume")) }},
-		"volume mounted in a folder":  {path: "folder", swap: func(t *testing.T, dir string) func(string) { return volume(t, filepath.Join(dir, "folder", "volume")) }},
-		"volume that isn't there yet": {path: "volume", swap: func(t *testing.T, dir string) func(string) { return volume(t, filepath.Join(dir, "volume")) }},
+		"git-sync":                               {path: "git/link", source: worktrees(nil)},
+		"folder below a git-sync link":           {path: "git/link/rules", source: worktrees(nil)},
+		"pattern below a git-sync link":          {pattern: "git/link/*/*.yml", source: worktrees(nil)},
+		"link to a folder below a git-sync link": {path: "mine", source: worktrees(map[string]string{"mine": "git/link/rules"})},
+		"folder with such a link":                {path: "mine", source: worktrees(map[string]string{"mine/rules": "../git/link/rules"})},
+		"folder with a link to a file there":     {path: "mine", source: worktrees(map[string]string{"mine/a.yml": "../git/link/rules/a.yml"})},
+		"pattern of links to files there":        {pattern: "mine/*.yml", source: worktrees(map[string]string{"mine/a.yml": "../git/link/rules/a.yml"})},
+		"volume":                                 {path: "volume", source: volume("volume")},
+		"file of a volume":                       {path: "volume/file", source: volume("volume")},
+		"folder of a volume":                     {path: "volume/rules", source: volume("volume")},
+		"pattern in a volume":                    {pattern: "volume/rules/*.yml", source: volume("volume")},
+		"volume mounted in a folder":             {path: "folder", source: volume("folder/volume")},
+		"volume that isn't there yet":            {path: "later/volume", source: volume("later/volume")},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			swap := tt.swap(t, dir)
-			if name != "volume that isn't there yet" {
-				swap("0")
-			}
-			w := &reload.Watcher{Rescan: never}
-			if tt.path != "" {
-				w.Paths = []string{filepath.Join(dir, tt.path)}
-			} else {
-				w.Patterns = func() []string { return []string{filepath.Join(dir, tt.pattern)} }
-			}
-			c := watch(t, w)
-			for i := 1; i <= 10; i++ {
-				swap(strconv.Itoa(i))
-				expect(t, c, "swap "+strconv.Itoa(i))
-				for len(c) > 0 {
-					<-c
+		for _, keep := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, keep=%v", name, keep), func(t *testing.T) {
+				t.Parallel()
+				top := t.TempDir()
+				swap := tt.source(t, top, keep)
+				if tt.path != "later/volume" {
+					swap("0")
 				}
-			}
-		})
+				w := &reload.Watcher{Rescan: never}
+				if tt.path != "" {
+					w.Paths = []string{filepath.Join(top, tt.path)}
+				} else {
+					w.Patterns = func() []string { return []string{filepath.Join(top, tt.pattern)} }
+				}
+				c := watch(t, w)
+				for i := 1; i <= 10; i++ {
+					swap(strconv.Itoa(i))
+					expect(t, c, "swap "+strconv.Itoa(i))
+					for len(c) > 0 {
+						<-c
+					}
+				}
+			})
+		}
 	}
 }
 
@@ -246,32 +256,6 @@ func TestWatcherKeepsQuietAboutItsNeighbours(t *testing.T) {
 		put(t, filepath.Join(dir, "server", "data", "block"), strconv.Itoa(i))
 		put(t, filepath.Join(dir, "server", "lock"), strconv.Itoa(i))
 		quiet(t, c, n, "what isn't watched")
-	}
-}
-
-// A folder in which something happens all the time is looked at all the same: what changes in it doesn't wait until
-// it is still.
-func TestWatcherIsNotStarved(t *testing.T) {
-	dir := t.TempDir()
-	put(t, filepath.Join(dir, "log"), "")
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	t.Cleanup(func() { close(stop); <-stopped })
-	c := watch(t, &reload.Watcher{Paths: []string{dir}, Rescan: never})
-	go func() {
-		defer close(stopped)
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				return
-			default:
-				if err := os.WriteFile(filepath.Join(dir, "log"), []byte(strconv.Itoa(i)), 0o644); err != nil {
-					t.Error(err)
-				}
-			}
-		}
-	}()
-	for range 5 {
-		expect(t, c, "a change among many")
 	}
 }
 

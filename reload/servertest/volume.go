@@ -13,6 +13,9 @@ import (
 // (pkg/volume/util/atomic_writer.go in kubernetes): each version is a folder of its own, ..data is a link to it that is
 // swapped by rename, and what people see are links through ..data.
 type Volume struct {
+	// KeepOld leaves the versions before where they are, as a kubelet does that hasn't come to it yet.
+	KeepOld bool
+
 	t       TB
 	dir     string
 	version int
@@ -49,7 +52,7 @@ func (v *Volume) Publish(files map[string]string) {
 			remove(v.t, filepath.Join(v.dir, e.Name()))
 		}
 	}
-	if old != "" {
+	if old != "" && !v.KeepOld {
 		remove(v.t, filepath.Join(v.dir, old))
 	}
 }
@@ -57,6 +60,9 @@ func (v *Volume) Publish(files map[string]string) {
 // Worktrees is a link that is published to as git-sync does: each version is a worktree of its own, and the link to it
 // is swapped by rename.
 type Worktrees struct {
+	// KeepOld leaves the worktrees before where they are, as with a long --stale-worktree-timeout.
+	KeepOld bool
+
 	t       TB
 	link    string
 	version int
@@ -74,7 +80,7 @@ func (w *Worktrees) Publish(files map[string]string) {
 	old, _ := os.Readlink(w.link)
 	writeFiles(w.t, filepath.Join(filepath.Dir(w.link), next), files)
 	swapLink(w.t, next, filepath.Join(filepath.Dir(w.link), "tmp-link"), w.link)
-	if old != "" {
+	if old != "" && !w.KeepOld {
 		remove(w.t, filepath.Join(filepath.Dir(w.link), old))
 	}
 }
