@@ -1,6 +1,8 @@
 package reload_test
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -144,5 +146,49 @@ func TestConfigFileInAVolume(t *testing.T) {
 	}
 	if s := a.Status(); s.Proved != s.Live {
 		t.Errorf("status is %+v", s)
+	}
+}
+
+// The files of a config_file are never of two versions: while the volume that holds them is swapped over and over, they
+// are read until they were all the same before and after.
+func TestConfigFileIsReadInOneVersion(t *testing.T) {
+	dir := t.TempDir()
+	volume := servertest.NewVolume(t, dir)
+	publish := func(version int) {
+		rules := fmt.Sprintf("groups: [{ name: v%d }]\n", version)
+		volume.Publish(map[string]string{
+			"prom.yml":    fmt.Sprintf("global: { external_labels: { v: v%d } }\nrule_files: [rules/*.yml]\n", version),
+			"rules/a.yml": rules, "rules/b.yml": rules,
+		})
+	}
+	publish(0)
+	cfg := reload.DefaultConfig()
+	cfg.URL, cfg.ConfigFile = "http://127.0.0.1:1", filepath.Join(dir, "prom.yml")
+	a, err := reload.NewPrometheus(cfg, reload.Options{})
+	must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for version := 1; ctx.Err() == nil; version++ {
+			publish(version)
+		}
+	}()
+	defer func() { cancel(); <-done }()
+	good := 0
+	for range 200 {
+		tree, _, err := a.Preview(t.Context())
+		if err != nil {
+			// Too fast to follow, and said so; or the check, which reads the files where they are, came later.
+			continue
+		}
+		good++
+		version := strings.TrimSuffix(strings.TrimPrefix(string(tree["rules/a.yml"]), "groups: [{ name: "), " }]\n")
+		if !strings.Contains(string(tree["rules/b.yml"]), "name: "+version+" ") || !strings.Contains(string(tree["prometheus.yml"]), "v: "+version+" ") {
+			t.Fatalf("read were %s", tree)
+		}
+	}
+	if good == 0 {
+		t.Error("no version was ever read")
 	}
 }

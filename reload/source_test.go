@@ -147,3 +147,59 @@ func TestSettleWaitsForTheWriter(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A path is followed as the kernel does, through links of every kind.
+func TestTrail(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "a", "b", "file"), "")
+	for name, target := range map[string]string{
+		"a/up": "..", "a/b/absolute": filepath.Join(dir, "a"), "chain": "a/up/a/b/absolute/b", "a/dangling": "../nothing/file",
+		"a/loop": "loop", "a/one": "../two", "two": "a/one", "slashes": ".//a/./b/", "through": "a/b/file/x", "a/b/far": "../../../../../../../../..",
+	} {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range []string{
+		"", "a", "a/b/file", "a/up", "a/up/a/up/a/b", "a/b/absolute/b/file", "chain", "chain/file", "chain/../b", "a/dangling", "a/loop",
+		"a/one", "two", "slashes/file", "through", "a/b/far", "nothing/at/all", "a/b/file/below", "a//b/./../b",
+	} {
+		p = dir + "/" + p
+		links := 0
+		got, err := trail(p, func(link string, info fs.FileInfo) {
+			links++
+			if seen, err := os.Lstat(link); err != nil || !os.SameFile(seen, info) || info.Mode()&fs.ModeSymlink == 0 {
+				t.Errorf("%s: %s is no link", p, link)
+			}
+		})
+		want, wantErr := filepath.EvalSymlinks(p)
+		if (err == nil) != (wantErr == nil) || err == nil && got != want {
+			t.Errorf("%s leads to %s, %v, want %s, %v", p, got, err, want, wantErr)
+		}
+		if err != nil {
+			if _, err := os.Lstat(got); err != nil {
+				t.Errorf("%s: what is left of the way isn't there: %v", p, err)
+			}
+		}
+	}
+}
+
+// What changes while a plain folder is read is read again: a file that vanishes half-way is no error.
+func TestReadAgainAfterAChange(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "a"), "")
+	write(t, filepath.Join(dir, "b"), "")
+	reads := 0
+	err := read(t.Context(), dir, func() []string { return nil }, 0, func(root string) error {
+		if reads++; reads == 1 {
+			if err := os.Remove(filepath.Join(dir, "b")); err != nil {
+				t.Fatal(err)
+			}
+			return fs.ErrNotExist
+		}
+		return nil
+	})
+	if err != nil || reads != 2 {
+		t.Errorf("%d reads, error %v", reads, err)
+	}
+}
