@@ -22,6 +22,11 @@
 //  5. prove: ask the server whether that is what it runs. If it refused, the proved release goes live
 //     again and is loaded again, because Prometheus applies a bad configuration partly.
 //
+// A [Watcher] tells when the first step may have something to do. The kernel's notices make that fast; looking at the
+// files every rescan_interval makes it certain: where there are no notices (network disks, limits of inotify), where
+// they were lost, and where a folder isn't there yet or is another one by now. What is noticed is only ever a reason to
+// look, so that a noop costs one look and a few questions to the server.
+//
 // The truth is on disk and in the server, never only in memory: a process that is killed between any two
 // of these steps leaves a live link to a complete and checked release, and the next pass goes on from there.
 //

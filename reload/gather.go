@@ -50,6 +50,8 @@ type candidate struct {
 	// generated holds the paths that a generator wrote.
 	generated map[string]bool
 	expander  expander
+	// moved, if there is one, tells whether the files are others than were gathered.
+	moved func() bool
 	// warnings are what was noticed while gathering.
 	warnings scanner.ErrorList
 }

@@ -126,6 +126,10 @@ func (f *fileInPlace) gather(ctx context.Context, c *candidate, settle time.Dura
 		// As for a folder: two equal looks are enough where the clocks don't agree.
 		still := atomic || time.Since(after.newest) >= settle || (try > 0 && after == last)
 		if mentioned && after == before && still {
+			c.moved = func() bool {
+				now, err := lookAtFiles(patterns)
+				return err != nil || now != after
+			}
 			return err
 		}
 		last = after
@@ -188,6 +192,9 @@ func (m *memory) read(release string) (Tree, error) {
 func (m *memory) accept(c *candidate, release string, judge func(dir string) error) error {
 	if err := judge(c.sourceDir); err != nil {
 		return err
+	}
+	if c.moved() {
+		return fmt.Errorf("%s: %w", c.mainFile, errMoved) // after it was read and before it was checked, perhaps
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

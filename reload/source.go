@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -43,17 +44,26 @@ func resolve(dir string) (source, error) {
 		return source{}, fmt.Errorf("source folder: %w", err)
 	}
 	src.root = src.dir
-	data := filepath.Join(src.dir, "..data")
-	if link, err := os.Lstat(data); err == nil && link.Mode()&fs.ModeSymlink != 0 {
-		// The kubelet's is a plain name beside it. One that leads elsewhere, as somebody could commit it, is not
-		// followed out of the folder.
-		if version, err := os.Readlink(data); err == nil && version == filepath.Base(version) && version != ".." {
-			if src.root, err = trail(data, note); err != nil {
-				return source{}, fmt.Errorf("source folder: %w", err)
-			}
+	if volume(src.dir) {
+		if src.root, err = trail(filepath.Join(src.dir, "..data"), note); err != nil {
+			return source{}, fmt.Errorf("source folder: %w", err)
 		}
 	}
 	return src, nil
+}
+
+// volume reports whether all that a folder holds is behind its ..data link. A link that leads out of the folder, as
+// somebody could commit it, isn't the kubelet's; and with a file or a mount beside it, the version alone isn't what a
+// server would see.
+func volume(dir string) bool {
+	version, err := os.Readlink(filepath.Join(dir, "..data"))
+	if err != nil || version != filepath.Base(version) || version == ".." {
+		return false
+	}
+	entries, err := os.ReadDir(dir)
+	return err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		return !strings.HasPrefix(e.Name(), "..") && e.Type()&fs.ModeSymlink == 0
+	})
 }
 
 // trail follows a path to where it really is, as [filepath.EvalSymlinks] does, and calls link for every link on the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"go/scanner"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -201,5 +202,67 @@ func TestReadAgainAfterAChange(t *testing.T) {
 	})
 	if err != nil || reads != 2 {
 		t.Errorf("%d reads, error %v", reads, err)
+	}
+}
+
+// meddling changes a file while it is being checked.
+type meddling struct {
+	prometheusFiles
+	change func()
+}
+
+func (m meddling) check(s staged) (scanner.ErrorList, error) {
+	m.change()
+	return m.prometheusFiles.check(s)
+}
+
+// A config_file that changes between reading and checking it is no release: what the check saw isn't what was read.
+func TestConfigFileThatChangesDuringTheCheck(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.URL, cfg.ConfigFile, cfg.Settle = "http://127.0.0.1:1", filepath.Join(t.TempDir(), "prom.yml"), 0
+	a, err := NewPrometheus(cfg, Options{PublishOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, cfg.ConfigFile, "rule_files: [bad.yml]\n")
+	write(t, filepath.Join(filepath.Dir(cfg.ConfigFile), "bad.yml"), "groups: [{}]\n")
+	a.dialect = meddling{change: func() { write(t, cfg.ConfigFile, "global: {}\n") }}
+	if _, err := a.Sync(t.Context()); !errors.Is(err, errMoved) {
+		t.Errorf("error is %v", err)
+	}
+	if live := a.Status().Live; live != "" {
+		t.Errorf("live is %s", live)
+	}
+	a.dialect = prometheusFiles{}
+	if _, err := a.Sync(t.Context()); err != nil || a.Status().Live == "" {
+		t.Errorf("the next pass: %v, live is %q", err, a.Status().Live)
+	}
+}
+
+// A folder with a ..data link is a volume if all that it holds is behind that link.
+func TestWhatIsAVolume(t *testing.T) {
+	for name, tt := range map[string]struct {
+		make func(dir string) error
+		want string // where the files are
+	}{
+		"volume":         {func(string) error { return nil }, "..v1"},
+		"leftover link":  {func(dir string) error { return os.Symlink("..v2", filepath.Join(dir, "..data_tmp")) }, "..v1"},
+		"file beside it": {func(dir string) error { return os.WriteFile(filepath.Join(dir, "file"), nil, 0o644) }, ""},
+		"mount in it":    {func(dir string) error { return os.Mkdir(filepath.Join(dir, "rules"), 0o755) }, ""},
+		"link elsewhere": {func(dir string) error {
+			return errors.Join(os.Remove(filepath.Join(dir, "..data")), os.Symlink("/etc", filepath.Join(dir, "..data")))
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, filepath.Join(dir, "..v1", "a.yml"), "")
+			if err := errors.Join(os.Symlink("..v1", filepath.Join(dir, "..data")), os.Symlink("..data/a.yml", filepath.Join(dir, "a.yml")), tt.make(dir)); err != nil {
+				t.Fatal(err)
+			}
+			src, err := resolve(dir)
+			if want := filepath.Join(dir, tt.want); err != nil || src.root != want || src.dir != dir {
+				t.Errorf("resolved to %+v, %v, want %s", src, err, want)
+			}
+		})
 	}
 }

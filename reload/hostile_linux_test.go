@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,7 +39,9 @@ func TestOddSources(t *testing.T) {
 		"..data that leads below":     {func(dir string) error { return os.Symlink("rules/sub", filepath.Join(dir, "..data")) }, ""},
 		"..data that is a file":       {func(dir string) error { return os.WriteFile(filepath.Join(dir, "..data"), nil, 0o644) }, ""},
 
-		"..data that leads nowhere":  {func(dir string) error { return os.Symlink("..gone", filepath.Join(dir, "..data")) }, "source folder: lstat DIR/..gone: no such file or directory"},
+		"..data that leads nowhere": {func(dir string) error {
+			return firstError(os.RemoveAll(dir), os.Mkdir(dir, 0o755), os.Symlink("..gone", filepath.Join(dir, "..data")))
+		}, "source folder: lstat DIR/..gone: no such file or directory"},
 		"rule that links to itself":  {func(dir string) error { return os.Symlink("x.yml", filepath.Join(dir, "rules", "x.yml")) }, "DIR/rules/x.yml: too many levels of symbolic links"},
 		"rule that links to nothing": {func(dir string) error { return os.Symlink("nowhere", filepath.Join(dir, "rules", "x.yml")) }, "DIR/rules/x.yml: no such file or directory"},
 		"unreadable rule":            {unreadable("rules/x.yml"), "DIR/rules/x.yml: permission denied"},
@@ -160,4 +163,29 @@ func TestConfigFileThatRefersToTheUnseen(t *testing.T) {
 	if _, err := sync(t, a); err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("error is %v, want %s", err, want)
 	}
+}
+
+// asNobody makes the file operations of the test's goroutine those of a user who may write to dir and is otherwise
+// nobody, until the test ends: root may read everything.
+func asNobody(t *testing.T, dir string) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		return
+	}
+	const nobody = 65534
+	must(t, os.Chown(dir, nobody, nobody))
+	// The folders of tests are root's alone.
+	for p := filepath.Dir(dir); p != filepath.Dir(p); p = filepath.Dir(p) {
+		info, err := os.Stat(p)
+		must(t, err)
+		if info.Mode().Perm()&0o011 == 0 && info.Mode().Perm() != 0 {
+			must(t, os.Chmod(p, info.Mode().Perm()|0o011))
+		}
+	}
+	runtime.LockOSThread()
+	must(t, syscall.Setfsuid(nobody))
+	t.Cleanup(func() {
+		must(t, syscall.Setfsuid(0))
+		runtime.UnlockOSThread()
+	})
 }
