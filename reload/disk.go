@@ -31,7 +31,8 @@ func (d disk) step(operation, path string) error {
 	return nil
 }
 
-// mkdir makes a folder with exactly these permissions, whatever the umask says; one that is there is left alone.
+// mkdir makes a folder with exactly these permissions, whatever the umask says; one that is there is left alone. A
+// folder that hands its group on to what is made in it (setgid, as Kubernetes' fsGroup sets it) makes one that does too.
 func (d disk) mkdir(dir string, perm fs.FileMode) error {
 	if err := d.step("mkdir", dir); err != nil {
 		return err
@@ -43,7 +44,11 @@ func (d disk) mkdir(dir string, perm fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	return os.Chmod(dir, perm)
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	return os.Chmod(dir, perm|info.Mode()&fs.ModeSetgid)
 }
 
 // write writes a new file with exactly these permissions; when it returns, the content is on disk.
