@@ -130,6 +130,7 @@ func (d disk) writeTree(root string, tree Tree, mode fs.FileMode) error {
 	if err := mkdirs(root, 0o750); err != nil {
 		return err
 	}
+	var files []newFile
 	for _, p := range tree.Paths() {
 		if !filepath.IsLocal(filepath.FromSlash(p)) {
 			return fmt.Errorf("path %q leads out of the release", p)
@@ -142,9 +143,10 @@ func (d disk) writeTree(root string, tree Tree, mode fs.FileMode) error {
 		if err := mkdirs(filepath.Dir(file), folder); err != nil {
 			return err
 		}
-		if err := d.write(file, tree[p], perm); err != nil {
-			return err
-		}
+		files = append(files, newFile{file, tree[p], perm})
+	}
+	if err := d.writeAll(files); err != nil {
+		return err
 	}
 	for _, dir := range order {
 		if err := d.sync(dir); err != nil {
