@@ -153,6 +153,7 @@ func (l *loop) pass(ctx context.Context) Result {
 	ctx, cancel := context.WithTimeout(ctx, passLimit)
 	defer cancel()
 	began := time.Now()
+	defer giveBack(allocated())
 	l.mu.Lock()
 	l.since = began
 	before := l.last
