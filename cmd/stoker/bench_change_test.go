@@ -32,38 +32,54 @@ func benchmarkChangeToPost(b *testing.B, program string) {
 		settle time.Duration
 		source func(s *site) change
 		shows  string // the name that appears where the change is complete
+		// inPlace is whether Prometheus reads the source itself.
+		inPlace bool
 	}{
-		{"ConfigMap", 7, 0, (*site).configMap, "source/prometheus/..data"},
-		{"git-sync", 7, 0, (*site).gitSync, "source"},
-		{"file", 2, defaultSettle, (*site).plainFile, "source/prometheus/up.rules.yml"},
+		{"ConfigMap", 7, 0, (*site).configMap, "source/prometheus/..data", false},
+		{"ConfigMap-in-place", 7, 0, (*site).configMap, "source/prometheus/..data", true},
+		{"git-sync", 7, 0, (*site).gitSync, "source", false},
+		{"file", 2, defaultSettle, (*site).plainFile, "source/prometheus/up.rules.yml", false},
 	} {
 		b.Run(kind.name, func(b *testing.B) {
 			s := newSite(b)
 			change := kind.source(s)
 			n := 0
 			change(n)
-			s.config("http://127.0.0.1:1", "", "")
-			s.publish(program)
+			main := "source/prometheus/prometheus.yml"
+			if !kind.inPlace {
+				main = "out/prometheus/live/prometheus.yml"
+				s.config("http://127.0.0.1:1", "", "")
+				s.publish(program)
+			}
 			posts := make(chan time.Time, 100)
-			proxy := servertest.NewProxy(b, s.prometheus().URL())
+			proxy := servertest.NewProxy(b, servertest.Prometheus(b, servertest.ConfigFile(s.path(main))).URL())
 			proxy.Intercept(http.MethodPost, "/-/reload", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 				posts <- time.Now()
 				next.ServeHTTP(w, r)
 			})
-			s.config(proxy.URL(), "", "")
+			if kind.inPlace {
+				s.write("stoker.yml", "prometheus: { url: '"+proxy.URL()+"', config_file: "+main+" }\n")
+			} else {
+				s.config(proxy.URL(), "", "")
+			}
 			var first, tenth, all, floor times
 			for b.Loop() {
 				for range kind.starts {
 					stoker := s.run(program)
-					for len(posts) > 0 { // a server that was never asked before is reloaded once
+					for len(posts) > 0 { // some servers are reloaded once when stoker starts
 						<-posts
 					}
 					for i := 1; i <= 10; i++ {
-						before := s.link("prometheus", "proved")
+						before := releaseOf(b, stoker).Proved
 						n++
 						done := change(n)
 						took := (<-posts).Sub(done) - kind.settle
-						s.proved("prometheus", before)
+						servertest.Eventually(b, benchPatience, func() error {
+							if r := releaseOf(b, stoker); r.Proved == before || r.State != sidecar.StateProved {
+								return fmt.Errorf("%+v", r)
+							}
+							return nil
+						})
 						all = append(all, took)
 						switch i {
 						case 1:
@@ -221,7 +237,7 @@ func benchmarkFixToProof(b *testing.B, program string) {
 				for range 10 {
 					n++
 					kind.bad(s, n)
-					servertest.Eventually(b, time.Minute, func() error { return withheld(stoker) })
+					servertest.Eventually(b, time.Minute, func() error { return withheld(b, stoker) })
 					before := s.link(kind.server, "proved")
 					n++
 					kind.good(s, n)
@@ -246,17 +262,19 @@ func receiver(n int, setting string) string {
 }
 
 // withheld is nil if stoker keeps the newest files back and the server runs the ones before.
-func withheld(stoker *servertest.Server) error {
-	page, err := stoker.Get("/api/v1/status")
-	if err != nil {
-		return err
-	}
-	var status sidecar.Status
-	if err := json.Unmarshal(page, &status); err != nil {
-		return err
-	}
-	if r := status.Releases[0]; r.Withheld == nil || r.State != sidecar.StateProved {
+func withheld(b *testing.B, stoker *servertest.Server) error {
+	if r := releaseOf(b, stoker); r.Withheld == nil || r.State != sidecar.StateProved {
 		return fmt.Errorf("status is %+v", r)
 	}
 	return nil
+}
+
+// releaseOf is what stoker knows of the releases of its first server.
+func releaseOf(b *testing.B, stoker *servertest.Server) sidecar.ReleaseStatus {
+	b.Helper()
+	page, err := stoker.Get("/api/v1/status")
+	must(b, err)
+	var status sidecar.Status
+	must(b, json.Unmarshal(page, &status))
+	return status.Releases[0]
 }
