@@ -28,10 +28,6 @@ type Options struct {
 	PublishOnly bool
 }
 
-// retryRefused is how long a refused release is left alone: what it was refused for may have passed, as
-// when a secret is mounted late.
-const retryRefused = 10 * time.Minute
-
 // Agent keeps one server on the newest release that it accepts. Its methods may be called at the same time;
 // passes run one after another. Whoever calls Sync holds the [Lock] of the output_dir.
 type Agent struct {
@@ -43,38 +39,36 @@ type Agent struct {
 	server  *server
 	logger  *slog.Logger
 	metrics metrics
+	now     func() time.Time
 
 	pass sync.Mutex // held for a whole pass; guards what follows
 	// refused remembers releases that failed their check or that the server refused, by hash.
 	refused map[string]verdict
-	// inFlight is the reload whose outcome is unknown, if there is one.
+	// previous is the release that was live before the one that is.
+	previous string
+	// inFlight is the reload whose outcome is unknown, if there is one. recalled is whether that of an earlier
+	// process has been looked for.
 	inFlight *posted
+	recalled bool
+	// answered is the last reload that was carried out, while it isn't proved.
+	answered *posted
+	// away is for how long the server hasn't been ready.
+	away absence
+	// values are those that the sources took from the environment, so that a server's words can be kept free of them.
+	values expander
+	// mounts is whether the main file has been looked at for being a mount.
+	mounts bool
 	// tidied is whether what an earlier process left half-done has been removed.
 	tidied bool
-	// confirmed is whether the server said in this pass that it runs the live release.
+	// confirmed is whether the server said in this pass that it runs the live release, and serving whether all of
+	// that is at work, nil if that wasn't asked.
 	confirmed bool
+	serving   *bool
 
 	statusMu sync.Mutex
 	status   Status
 
 	history history
-}
-
-// verdict is a release's refusal.
-type verdict struct {
-	err error
-	at  time.Time
-	// facts are what was known of the server then.
-	facts string
-	// started identifies the server's process, if it was the server that refused.
-	started float64
-}
-
-// posted is a reload that was sent.
-type posted struct {
-	hash   string
-	before loaded
-	at     time.Time
 }
 
 // Status is what an agent knows of its server's releases.
@@ -96,6 +90,9 @@ type Status struct {
 	// Confirmed is when the server last said that it runs the live release; zero if it hasn't since this
 	// process started.
 	Confirmed time.Time `json:"confirmed,omitzero"`
+	// Serving is whether the server had all of the live release at work when it was last asked: Prometheus makes
+	// the scrape pools of new jobs some seconds after a reload. Nil if nobody has asked since the release is live.
+	Serving *bool `json:"serving,omitempty"`
 }
 
 // NewPrometheus returns the agent that keeps a Prometheus on its releases.
@@ -114,7 +111,6 @@ func newAgent(cfg Config, d dialect, o Options) (*Agent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("http_config: %w", err)
 	}
-	client.Timeout = time.Duration(cfg.ReloadTimeout)
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	base, err := cfg.baseURL()
 	if err != nil {
@@ -124,14 +120,15 @@ func newAgent(cfg Config, d dialect, o Options) (*Agent, error) {
 		cfg:     cfg,
 		options: o,
 		dialect: d,
-		server:  &server{name: d.server(), url: base, client: client},
+		server:  &server{name: d.server(), url: base, client: client, patience: time.Duration(cfg.ReloadTimeout)},
 		logger:  o.Logger,
 		metrics: newMetrics(o.Registerer, d.server()),
+		now:     time.Now,
 		refused: map[string]verdict{},
 		status:  Status{Server: d.server()},
 	}
 	if cfg.ConfigFile != "" {
-		a.shelf, a.origin = &memory{}, &fileInPlace{file: cfg.ConfigFile}
+		a.shelf, a.origin = &memory{}, newFileInPlace(cfg.ConfigFile)
 	} else {
 		out := &store{dir: cfg.OutputDir, fileMode: fs.FileMode(cfg.FileMode)}
 		a.shelf, a.origin = out, &folder{dir: cfg.SourceDir, generate: o.Generate, live: out.live}
@@ -144,6 +141,7 @@ func (a *Agent) Retry() {
 	a.pass.Lock()
 	defer a.pass.Unlock()
 	clear(a.refused)
+	a.answered = nil
 }
 
 // Status returns what is on disk now and what the last pass found.
@@ -157,27 +155,34 @@ func (a *Agent) Status() Status {
 
 // Sync does one whole pass: gather, check, publish, reload, prove, and roll back if need be. It reports
 // whether another release is live than before. On an error the last good release stays live; a release that
-// waits for its server is finished even if its successor can't be made.
+// waits for its server is finished even if its successor can't be made. When ctx ends, so does the pass; what a
+// server was told to do then is found out by the next one.
 func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 	a.pass.Lock()
 	defer a.pass.Unlock()
 
 	before := a.shelf.current(liveLink)
-	a.confirmed = false
+	a.confirmed, a.serving = false, nil
 	var said loaded
 	var askErr error
 	if !a.options.PublishOnly {
-		said, askErr = a.ask(ctx)
-		if err := a.settleInFlight(ctx, said, askErr); err != nil {
-			a.note("", before, nil, err)
-			return false, err
+		if err := a.settle(ctx); err != nil {
+			after := a.shelf.current(liveLink)
+			a.note("", after, nil, err)
+			return after != before, err
 		}
-		a.forgive(said)
+		said, askErr = a.ask(ctx)
+		a.missed(said, askErr)
 	}
+	a.forgive(said, !a.options.PublishOnly && askErr == nil)
+	running := a.shelf.current(liveLink)
 	hash, publishErr := a.publish(ctx, a.factsOf(said))
+	if a.shelf.current(liveLink) != running {
+		a.previous = running
+	}
 	var serveErr error
 	if !a.options.PublishOnly && ctx.Err() == nil {
-		serveErr = a.serve(ctx, before, said, askErr)
+		serveErr = a.serve(ctx, hash, said, askErr)
 	}
 	after := a.shelf.current(liveLink)
 	a.note(hash, after, publishErr, serveErr)
@@ -193,19 +198,19 @@ func (a *Agent) candidate(f facts) *candidate {
 // that release's name even if it was refused, and "" if none could be made.
 func (a *Agent) publish(ctx context.Context, f facts) (hash string, err error) {
 	c := a.candidate(f)
-	if err := a.origin.gather(ctx, c, time.Duration(a.cfg.Settle)); err != nil {
+	err = a.origin.gather(ctx, c, time.Duration(a.cfg.Settle))
+	a.values = c.expander
+	if err != nil {
 		return "", a.keeping(c.expander.redact(err))
 	}
+	a.warnOfMounts()
 	hash = c.tree.Hash()
 	if hash == a.shelf.current(liveLink) {
 		a.tidy()
 		return hash, nil
 	}
 	if v, ok := a.refused[hash]; ok {
-		if time.Since(v.at) < retryRefused && (v.facts == f.String() || v.started != 0) {
-			return hash, a.keeping(fmt.Errorf("release %s was refused %s ago: %w", hash, time.Since(v.at).Round(time.Second), v.err))
-		}
-		delete(a.refused, hash)
+		return hash, a.keeping(fmt.Errorf("release %s was refused %s ago: %w", hash, a.now().Sub(v.at).Round(time.Second), v.err))
 	}
 	err = a.shelf.accept(c, hash, func(dir string) error {
 		warnings, err := c.check(dir)
@@ -213,7 +218,7 @@ func (a *Agent) publish(ctx context.Context, f facts) (hash string, err error) {
 			a.logger.Warn("only the server can tell whether this is right", "server", a.dialect.server(), "release", hash, "warning", c.expander.redact(w))
 		}
 		if err = c.expander.redact(err); err != nil {
-			a.refused[hash] = verdict{err: err, at: time.Now(), facts: f.String()}
+			a.refused[hash] = verdict{by: theCheck, err: err, at: a.now(), facts: f.String()}
 		}
 		return err
 	})
@@ -240,6 +245,9 @@ func (a *Agent) tidy() {
 
 // keeping adds to an error what goes on in spite of it.
 func (a *Agent) keeping(err error) error {
+	if a.cfg.ConfigFile != "" {
+		return &consequence{err, "it isn't sent to " + a.dialect.server() + ", which goes on with what it runs but would load this if it restarted"}
+	}
 	live := a.shelf.current(liveLink)
 	if live == "" {
 		return &consequence{err, "no release is live yet"}

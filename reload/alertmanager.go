@@ -4,17 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"go/scanner"
-	"go/token"
-	"io/fs"
-	"net/url"
 	"path/filepath"
-	"strings"
+	"reflect"
 
 	"github.com/prometheus/alertmanager/config"
-	"github.com/prometheus/alertmanager/config/receiver"
-	"github.com/prometheus/alertmanager/template"
-	"github.com/prometheus/common/promslog"
+	commoncfg "github.com/prometheus/common/config"
+	"go.yaml.in/yaml/v2" // what upstream's types are made for
 )
 
 // alertmanagerFiles is the dialect of alertmanager.yml.
@@ -23,99 +18,142 @@ type alertmanagerFiles struct{}
 func (alertmanagerFiles) server() string { return "alertmanager" }
 func (alertmanagerFiles) main() string   { return "alertmanager.yml" }
 
-func (alertmanagerFiles) parse(filename string, data []byte, _ facts) error {
-	_, err := loadAlertmanager(filename, data)
-	return err
+func alertmanagerJudge(f facts) judge {
+	return judge{server: "Alertmanager", library: alertmanagerLibrary, facts: f}
 }
 
-// loadAlertmanager loads a main file from memory. Upstream's Load passes null entries that LoadFile, and so
-// a running Alertmanager, crashes on; setDirectories walks over them and check calls LoadFile.
-func loadAlertmanager(filename string, data []byte) (cfg *config.Config, err error) {
-	err = guard(func() (err error) {
+var alertmanagerType = reflect.TypeFor[config.Config]()
+
+func (alertmanagerFiles) parse(filename string, data []byte, f facts) error {
+	_, found := loadAlertmanager(filename, data, f)
+	return found.errors.Err()
+}
+
+// loadAlertmanager loads a main file from memory, as config.LoadFile does before it resolves paths. The
+// configuration is nil if there are errors, and also if a server of another version may understand what our
+// libraries can't load.
+func loadAlertmanager(filename string, data []byte, f facts) (cfg *config.Config, found findings) {
+	j := alertmanagerJudge(f)
+	err := guard(func() (err error) {
 		cfg, err = config.Load(string(data))
 		return err
 	})
-	return cfg, problems(filename, data, err).Err()
+	if err == nil {
+		err = nullIntegration(cfg)
+	}
+	if err == nil {
+		return cfg, found
+	}
+	found = j.sort(problems(filename, data, err, alertmanagerType))
+	if !j.lenient() {
+		return nil, found
+	}
+	// Without strictness unknown keys are no errors, and what stands behind them is judged as well.
+	cfg = &config.Config{}
+	err = guard(func() error {
+		err := yaml.Unmarshal(data, cfg)
+		switch {
+		case err != nil:
+			return err
+		case cfg.Route == nil:
+			return errors.New("no route provided in config")
+		case cfg.Route.Continue:
+			return errors.New("cannot have continue in root route")
+		}
+		return nullIntegration(cfg)
+	})
+	if err != nil {
+		found.add(j.sort(problems(filename, data, err, alertmanagerType)))
+		cfg = nil
+	}
+	found.tidy()
+	if len(found.errors) > 0 {
+		return nil, found
+	}
+	return cfg, found
 }
 
-func (alertmanagerFiles) references(p, filename string, data []byte, _ facts) ([]reference, error) {
+// nullIntegration is the error of a receiver with an empty entry. Upstream's Load lets some kinds of them pass, and
+// LoadFile, and so a running Alertmanager, crashes when it resolves their paths.
+func nullIntegration(cfg *config.Config) error {
+	for _, r := range cfg.Receivers {
+		v := reflect.ValueOf(r)
+		for i := range v.NumField() {
+			for j := 0; v.Field(i).Kind() == reflect.Slice && j < v.Field(i).Len(); j++ {
+				if v.Field(i).Index(j).IsNil() {
+					return fmt.Errorf("an empty entry %w", errCrash)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (alertmanagerFiles) references(p, filename string, data []byte, f facts) ([]reference, error) {
 	if p != (alertmanagerFiles{}).main() {
 		return nil, nil // Templates can't include files.
 	}
-	cfg, err := loadAlertmanager(filename, data)
-	if err != nil {
+	cfg, found := loadAlertmanager(filename, data, f)
+	if err := found.errors.Err(); err != nil {
 		return nil, err
 	}
 	var refs []reference
+	if cfg == nil {
+		for _, s := range scalars(data) {
+			if s.key == "templates" && s.Value != "" {
+				clean := filepath.ToSlash(filepath.Clean(s.Value))
+				refs = append(refs, reference{pattern: clean, use: useMember, written: clean})
+			}
+		}
+		return refs, nil
+	}
 	for _, t := range cfg.Templates {
 		clean := filepath.ToSlash(filepath.Clean(t))
 		refs = append(refs, reference{pattern: clean, use: useMember, written: clean})
 	}
-	setDirectories(cfg)
+	for _, out := range cfg.EventRecorder.FileOutputs {
+		refs = append(refs, reference{pattern: filepath.ToSlash(filepath.Clean(out.Path)), use: useOutput, written: filepath.ToSlash(filepath.Clean(out.Path))})
+	}
+	setDirectories(cfg, marker)
 	for _, rel := range relativePaths(cfg) {
 		refs = append(refs, reference{pattern: rel, written: rel})
 	}
 	return refs, nil
 }
 
-func (alertmanagerFiles) check(s staged) (warnings scanner.ErrorList, err error) {
-	tree, name := s.files, s.name
-	main := (alertmanagerFiles{}).main()
-	var list scanner.ErrorList
-	err = guard(func() error {
-		cfg, err := config.LoadFile(s.main)
-		if err != nil {
-			list = append(list, problems(name(main), tree[main], unstage(err))...)
-			return nil
+// setDirectories makes the paths relative to dir that Alertmanager makes relative to the folder of its main file
+// (resolveFilepaths in its config package), apart from those of templates and event files. It opens all others where
+// it happens to run.
+func setDirectories(cfg *config.Config, dir string) {
+	skip := map[*commoncfg.HTTPClientConfig]bool{}
+	for _, r := range cfg.Receivers {
+		for _, c := range r.IncidentioConfigs {
+			skip[c.HTTPConfig] = c.HTTPConfig != cfg.Global.HTTPConfig
 		}
-		tmpl, err := template.FromGlobs(cfg.Templates)
-		if err != nil {
-			p := mentionedTemplate(tree, err)
-			list = append(list, problems(name(p), tree[p], err)...)
-			return nil
-		}
-		tmpl.ExternalURL = &url.URL{Scheme: "http", Host: "localhost"}
-		for _, r := range cfg.Receivers {
-			// Secret files and certificates with absolute paths are the server's: if they aren't here,
-			// only the server can tell. Anything else that a receiver can't be built from is an error.
-			_, err := receiver.BuildReceiverIntegrations(r, tmpl, promslog.NewNopLogger())
-			switch {
-			case err == nil:
-			case errors.Is(err, fs.ErrNotExist):
-				warnings = append(warnings, receiverProblems(name(main), tree[main], r.Name, err)...)
-			default:
-				list = append(list, receiverProblems(name(main), tree[main], r.Name, err)...)
+	}
+	walkValues(reflect.ValueOf(cfg), func(v reflect.Value) {
+		if v.Kind() == reflect.Pointer && v.CanInterface() {
+			if c, ok := v.Interface().(*commoncfg.HTTPClientConfig); ok && !skip[c] {
+				c.SetDirectory(dir)
 			}
 		}
-		return nil
 	})
-	if err != nil {
-		list.Add(token.Position{Filename: name(main), Line: 1, Column: 1}, err.Error())
-	}
-	return warnings, list.Err()
-}
-
-// receiverProblems places an error at the definition of the receiver that it is about.
-func receiverProblems(filename string, data []byte, receiver string, err error) scanner.ErrorList {
-	var list scanner.ErrorList
-	list.Add(place(filename, data, func(s scalar) bool { return s.key == "name" && s.Value == receiver }), "receiver "+receiver+": "+err.Error())
-	return list
-}
-
-// mentionedTemplate returns the template file that an error of text/template names by its base name.
-func mentionedTemplate(tree Tree, err error) string {
-	for _, p := range tree.Paths() {
-		if strings.Contains(err.Error(), "template: "+filepath.Base(p)+":") {
-			return p
+	for _, out := range cfg.EventRecorder.KafkaOutputs {
+		if out.TLSConfig != nil {
+			out.TLSConfig.SetDirectory(dir)
 		}
 	}
-	return (alertmanagerFiles{}).main()
 }
 
 // difference compares the fingerprint of the main file. Templates are not part of it.
-func (alertmanagerFiles) difference(_ context.Context, _ *server, l loaded, tree Tree) (string, error) {
+func (alertmanagerFiles) difference(_ context.Context, _ *server, l loaded, _ string, tree Tree) (string, error) {
 	if want := configHash(tree[(alertmanagerFiles{}).main()]); l.hash != want {
 		return fmt.Sprintf("alertmanager_config_hash is %.0f, not %.0f", l.hash, want), nil
 	}
+	return "", nil
+}
+
+// serving: Alertmanager is at work as soon as it has loaded a file.
+func (alertmanagerFiles) serving(context.Context, *server, string, Tree) (string, error) {
 	return "", nil
 }

@@ -20,22 +20,22 @@ func TestBadSourcesChangeNothing(t *testing.T) {
 		want string // without the folder
 	}{
 		"unknown key": {prometheus, "prometheus.yml", "global:\n  scrape_intervall: 1m\n",
-			`prometheus.yml:2:3: field scrape_intervall is not known here`},
+			`prometheus.yml:2:3: field scrape_intervall is not known here, did you mean "scrape_interval"?`},
 		"wrong type": {prometheus, "prometheus.yml", "global:\n  scrape_interval: soon\n",
 			`prometheus.yml:2:20: not a valid duration string: "soon"`},
 		"not YAML":              {prometheus, "prometheus.yml", "global: [\n", `prometheus.yml:2:1: did not find expected node content`},
 		"empty":                 {prometheus, "prometheus.yml", "# nothing left\n", `prometheus.yml:1:1: is empty: a server would take it for a configuration without anything in it`},
-		"bad rule":              {prometheus, "rules/up.yml", "groups:\n- name: up\n  rules:\n  - alert: Down\n    expr: up ==\n", `rules/up.yml:5:11: group "up", rule 1, "Down": could not parse expression: 1:6: parse error: unexpected end of input`},
-		"unknown key in a rule": {prometheus, "rules/up.yml", "groups:\n- name: up\n  rulez: []\n", `rules/up.yml:3:3: field rulez is not known here`},
+		"bad rule":              {prometheus, "rules/up.yml", "groups:\n- name: up\n  rules:\n  - alert: Down\n    expr: up ==\n", `rules/up.yml:5:16: group "up", rule 1, "Down": could not parse expression: unexpected end of input`},
+		"unknown key in a rule": {prometheus, "rules/up.yml", "groups:\n- name: up\n  rulez: []\n", `rules/up.yml:3:3: field rulez is not known here, did you mean "rules"?`},
 		"missing file":          {prometheus, "prometheus.yml", "rule_files: [rules/gone.yml]\n", `prometheus.yml:1:14: "rules/gone.yml": no such file below the folder of the main file`},
 		"absolute rules":        {prometheus, "prometheus.yml", "rule_files:\n- /etc/rules/*.yml\n", `prometheus.yml:2:3: absolute path "/etc/rules/*.yml" is no part of the release, so a change there would neither be checked nor rolled back: move the files below source_dir and write their path relative to this file, such as "rules/*.yml"`},
 		"path that climbs out":  {prometheus, "prometheus.yml", "rule_files: ['../rules.yml']\n", `prometheus.yml:1:14: path "../rules.yml" leads out of the release: move the files below source_dir`},
 		"relative file_sd":      {prometheus, "prometheus.yml", "scrape_configs:\n- job_name: a\n  file_sd_configs: [{ files: [targets/*.json] }]\n", `prometheus.yml:3:31: file_sd path "targets/*.json" would be part of a release, and Prometheus would go on reading the old one: write an absolute path, such as the one of discovery.targets_dir`},
 		"job twice":             {prometheus, "prometheus.yml", "scrape_configs:\n- job_name: a\n- job_name: a\n", `prometheus.yml:3:13: found multiple scrape configs with job name "a"`},
-		"null in an include":    {map[string]string{"prometheus.yml": "scrape_config_files: [jobs.yml]\n", "jobs.yml": "scrape_configs: []\n"}, "jobs.yml", "scrape_configs: [null]\n", `jobs.yml:1:1: the configuration crashes the loader that the server uses, so the server would crash too: runtime error: invalid memory address or nil pointer dereference`},
+		"null in an include":    {map[string]string{"prometheus.yml": "scrape_config_files: [jobs.yml]\n", "jobs.yml": "scrape_configs: []\n"}, "jobs.yml", "scrape_configs: [null]\n", `jobs.yml:1:18: empty or null scrape config section`},
 		"undefined receiver":    {alertmanager, "alertmanager.yml", "route:\n  receiver: a\n  routes:\n  - receiver: b\nreceivers: [{ name: a }]\n", `alertmanager.yml:4:15: undefined receiver "b" used in route`},
-		"null integration":      {alertmanager, "alertmanager.yml", "global: { slack_api_url: 'https://slack.example' }\nroute: { receiver: a }\nreceivers: [{ name: a, slack_configs: [null] }]\n", `alertmanager.yml:1:1: the configuration crashes the loader that the server uses, so the server would crash too: runtime error: invalid memory address or nil pointer dereference`},
-		"null route":            {alertmanager, "alertmanager.yml", "route: { receiver: a, routes: [null] }\nreceivers: [{ name: a }]\n", `alertmanager.yml:1:1: the configuration crashes the loader that the server uses, so the server would crash too: runtime error: invalid memory address or nil pointer dereference`},
+		"null integration":      {alertmanager, "alertmanager.yml", "global: { slack_api_url: 'https://slack.example' }\nroute: { receiver: a }\nreceivers: [{ name: a, slack_configs: [null] }]\n", `alertmanager.yml:3:40: an empty entry crashes the loader that the server uses, so the server would crash too`},
+		"null route":            {alertmanager, "alertmanager.yml", "route: { receiver: a, routes: [null] }\nreceivers: [{ name: a }]\n", `alertmanager.yml:1:32: the configuration crashes the loader that the server uses, so the server would crash too: runtime error: invalid memory address or nil pointer dereference`},
 		"missing template":      {alertmanager, "alertmanager.yml", "route: { receiver: a }\nreceivers: [{ name: a }]\ntemplates: [mail.tmpl]\n", `alertmanager.yml:3:13: "mail.tmpl": no such file below the folder of the main file`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,19 +15,23 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// killAt makes a process of this test binary publish a release and kill itself before its n-th file operation.
-const killAt = "STOKER_TEST_KILL_AT"
+// killAt makes a process of this test binary do a pass and kill itself before its n-th file operation. With killServer
+// the pass has a server.
+const (
+	killAt     = "STOKER_TEST_KILL_AT"
+	killServer = "STOKER_TEST_KILL_SERVER"
+)
 
 func TestMain(m *testing.M) {
 	if n, err := strconv.Atoi(os.Getenv(killAt)); err == nil {
-		publishAndDie(n)
+		syncAndDie(n)
 	}
 	os.Exit(m.Run())
 }
 
-// publishAndDie exits with 0 if the pass ended before its n-th operation.
-func publishAndDie(n int) {
-	a := crashAgent(os.Args[len(os.Args)-1])
+// syncAndDie exits with 0 or 1 if the pass ended before its n-th operation.
+func syncAndDie(n int) {
+	a := servedAgent(os.Args[len(os.Args)-1], os.Getenv(killServer))
 	a.shelf.(*store).before = func(string, string) error {
 		if n--; n == 0 {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -43,14 +47,34 @@ func publishAndDie(n int) {
 }
 
 // crashAgent publishes <dir>/source to <dir>/out.
-func crashAgent(dir string) *Agent {
+func crashAgent(dir string) *Agent { return servedAgent(dir, "") }
+
+// servedAgent does the same for a server.
+func servedAgent(dir, url string) *Agent {
 	cfg := DefaultConfig()
-	cfg.URL, cfg.SourceDir, cfg.OutputDir, cfg.Settle = "http://127.0.0.1:1", filepath.Join(dir, "source"), filepath.Join(dir, "out"), model.Duration(0)
-	a, err := NewPrometheus(cfg, Options{PublishOnly: true})
+	cfg.URL, cfg.SourceDir, cfg.OutputDir, cfg.Settle = url, filepath.Join(dir, "source"), filepath.Join(dir, "out"), model.Duration(0)
+	a, err := NewPrometheus(cfg, Options{PublishOnly: url == ""})
 	if err != nil {
 		panic(err)
 	}
 	return a
+}
+
+// dieAt runs a pass in a process of its own that is killed before its n-th file operation. It reports whether the pass
+// ended before, and what the process printed.
+func dieAt(t *testing.T, dir, url string, n int) (ended bool, output string) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], dir)
+	cmd.Env = append(os.Environ(), killAt+"="+strconv.Itoa(n), killServer+"="+url)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
+		return false, string(out)
+	}
+	if err != nil && exit == nil {
+		t.Fatal(err)
+	}
+	return true, string(out)
 }
 
 func writeSource(t *testing.T, dir, job string) {
@@ -71,10 +95,20 @@ func writeSource(t *testing.T, dir, job string) {
 	}
 }
 
-// checkLive is the invariant: live is absent, or a complete release, which its name proves.
+// checkLive is the invariant: live is absent, or a complete release, which its name proves. So is whatever else has the
+// name of a release, for it may be gone back to.
 func checkLive(t *testing.T, dir string) (job string) {
 	t.Helper()
 	s := store{dir: filepath.Join(dir, "out")}
+	entries, _ := os.ReadDir(filepath.Join(s.dir, releasesDir))
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), tmpPrefix) {
+			continue
+		}
+		if tree, err := readTree(s.path(e.Name())); err != nil || tree.Hash() != e.Name() {
+			t.Fatalf("release %s holds other content: %v, %v", e.Name(), tree.Paths(), err)
+		}
+	}
 	target, err := os.Readlink(filepath.Join(s.dir, liveLink))
 	if errors.Is(err, os.ErrNotExist) {
 		return ""
@@ -104,25 +138,23 @@ func checkTidy(t *testing.T, dir string) {
 }
 
 // Killed before any of its file operations, a publisher leaves the old release live or the new one, whole; and the
-// next start ends where it would have.
+// next start ends where it would have. With more releases than are kept, the old ones are removed in the same pass.
 func TestKilledAtEveryStep(t *testing.T) {
-	for _, first := range []bool{true, false} {
-		t.Run(fmt.Sprintf("first=%v", first), func(t *testing.T) {
+	for _, before := range []int{0, 1, keepReleases + 2} {
+		t.Run(fmt.Sprintf("after %d releases", before), func(t *testing.T) {
 			t.Parallel()
 			for n := 1; ; n++ {
 				dir := t.TempDir()
 				old := ""
-				if !first {
-					old = "old"
+				for i := range before {
+					old = fmt.Sprintf("old%d", i)
 					writeSource(t, dir, old)
 					if _, err := crashAgent(dir).Sync(t.Context()); err != nil {
 						t.Fatal(err)
 					}
 				}
 				writeSource(t, dir, "new")
-				cmd := exec.Command(os.Args[0], dir)
-				cmd.Env = append(os.Environ(), killAt+"="+strconv.Itoa(n))
-				out, err := cmd.CombinedOutput()
+				ended, out := dieAt(t, dir, "", n)
 				if job := checkLive(t, dir); job != old && job != "new" {
 					t.Fatalf("killed at operation %d, live runs %q", n, job)
 				}
@@ -133,15 +165,11 @@ func TestKilledAtEveryStep(t *testing.T) {
 					t.Fatalf("killed at operation %d, the next start left %q live", n, job)
 				}
 				checkTidy(t, dir)
-				if err == nil {
+				if ended {
 					if n < 15 {
-						t.Errorf("the pass has only %d operations; are some not counted?", n-1)
+						t.Errorf("the pass has only %d operations; are some not counted?\n%s", n-1, out)
 					}
 					return
-				}
-				var exit *exec.ExitError
-				if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-					t.Fatalf("operation %d: %v\n%s", n, err, out)
 				}
 			}
 		})

@@ -25,8 +25,12 @@ type dialect interface {
 	// check loads a release exactly as the server would. Warnings are what only the server can decide.
 	check(s staged) (warnings scanner.ErrorList, err error)
 	// difference says how what the server runs differs from a release, "" if it doesn't as far as the
-	// server can tell.
-	difference(ctx context.Context, s *server, l loaded, tree Tree) (string, error)
+	// server can tell. dir is the folder of the main file if that stays in place.
+	difference(ctx context.Context, s *server, l loaded, dir string, tree Tree) (string, error)
+	// serving says what of a release that the server runs isn't at work yet, "" if nothing is missing.
+	serving(ctx context.Context, s *server, dir string, tree Tree) (string, error)
+	// secrets returns the passwords and tokens that stand in a main file.
+	secrets(data []byte) []string
 }
 
 // staged is a release in the making whose files lie on disk, where upstream's loaders can read them.

@@ -7,7 +7,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 )
 
 // tmpPrefix begins the names of everything that is half-done. No glob of a server's ends in such a name, and
@@ -31,7 +33,8 @@ func (d disk) step(operation, path string) error {
 	return nil
 }
 
-// mkdir makes a folder with exactly these permissions, whatever the umask says; one that is there is left alone.
+// mkdir makes a folder with exactly these permissions, whatever the umask says; one that is there is left alone. A
+// folder that hands its group on to what is made in it (setgid, as Kubernetes' fsGroup sets it) makes one that does too.
 func (d disk) mkdir(dir string, perm fs.FileMode) error {
 	if err := d.step("mkdir", dir); err != nil {
 		return err
@@ -43,30 +46,77 @@ func (d disk) mkdir(dir string, perm fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	return os.Chmod(dir, perm)
-}
-
-// write writes a new file with exactly these permissions; when it returns, the content is on disk.
-func (d disk) write(name string, data []byte, perm fs.FileMode) error {
-	if err := d.step("create", name); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	info, err := os.Stat(dir)
 	if err != nil {
 		return err
 	}
-	if err = d.step("write", name); err == nil {
-		_, err = f.Write(data)
-	}
-	if err == nil {
-		err = f.Chmod(perm)
-	}
-	if err == nil {
-		if err = d.step("fsync", name); err == nil {
-			err = f.Sync()
+	return os.Chmod(dir, perm|info.Mode()&fs.ModeSetgid)
+}
+
+// newFile is a file to be written, with exactly these permissions.
+type newFile struct {
+	name string
+	data []byte
+	perm fs.FileMode
+}
+
+// syncAtOnce is how many files wait for the disk together. A file system writes its journal once for all that wait, so
+// that 1,000 small files take 0.2 s instead of 1.8 s, on ext4; with more than these it gets no faster.
+const syncAtOnce = 16
+
+// writeAll writes new files; when it returns, their content is on disk.
+func (d disk) writeAll(files []newFile) error {
+	for some := range slices.Chunk(files, syncAtOnce) {
+		if err := d.writeSome(some); err != nil {
+			return err
 		}
 	}
-	return errors.Join(err, f.Close())
+	return nil
+}
+
+func (d disk) writeSome(files []newFile) (err error) {
+	var open []*os.File
+	for _, n := range files {
+		var f *os.File
+		if f, err = d.create(n); f != nil {
+			open = append(open, f)
+		}
+		if err != nil {
+			break
+		}
+	}
+	errs := make([]error, len(open))
+	var waiting sync.WaitGroup
+	for i, f := range open {
+		if err != nil {
+			break
+		}
+		if err = d.step("fsync", f.Name()); err == nil {
+			waiting.Go(func() { errs[i] = f.Sync() })
+		}
+	}
+	waiting.Wait()
+	for i, f := range open {
+		errs[i] = errors.Join(errs[i], f.Close())
+	}
+	return errors.Join(append(errs, err)...)
+}
+
+// create writes a file that isn't on disk yet when it returns. The file is to be closed also if there is an error.
+func (d disk) create(n newFile) (f *os.File, err error) {
+	if err := d.step("create", n.name); err != nil {
+		return nil, err
+	}
+	if f, err = os.OpenFile(n.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, n.perm); err != nil {
+		return nil, err
+	}
+	if err = d.step("write", n.name); err == nil {
+		_, err = f.Write(n.data)
+	}
+	if err == nil {
+		err = f.Chmod(n.perm)
+	}
+	return f, err
 }
 
 // rename gives a folder or link its final name, durably: the folder that holds it is on disk then too.

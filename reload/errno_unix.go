@@ -7,6 +7,7 @@ import "syscall"
 const (
 	errBusy     = syscall.EBUSY
 	errInvalid  = syscall.EINVAL
+	errNobody   = syscall.ECONNREFUSED
 	errNoSpace  = syscall.ENOSPC
 	errNotEmpty = syscall.ENOTEMPTY
 	errReadOnly = syscall.EROFS

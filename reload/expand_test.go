@@ -78,3 +78,18 @@ func TestExpandedValuesStaySecret(t *testing.T) {
 		t.Errorf("preview says %v, %v", warnings, err)
 	}
 }
+
+// Nor does a warning show them.
+func TestExpandedValuesStaySecretInWarnings(t *testing.T) {
+	t.Setenv("MAIL_HOST", "mail.example")
+	t.Setenv("MAIL_PASSWORD", "scarecrow")
+	_, a := expanding(t, mailMain+"    opsgenie_configs: []\n")
+	if _, err := sync(t, a); err == nil || strings.Contains(err.Error(), "scarecrow") {
+		t.Errorf("error is %v", err)
+	}
+	_, a = expanding(t, strings.Replace(mailMain, "smtp_auth_password:", "smtp_auth_password_file: /gone/$(MAIL_PASSWORD)\n  smtp_auth_secret:", 1))
+	_, warnings, err := a.Preview(t.Context())
+	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0].Msg, `"/gone/$(MAIL_PASSWORD)" isn't here`) {
+		t.Errorf("preview says %v, %v", warnings, err)
+	}
+}

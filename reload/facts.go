@@ -42,7 +42,7 @@ func (a *Agent) factsOf(said loaded) facts {
 }
 
 // features asks Prometheus for its --enable-feature flags (/api/v1/status/flags). Alertmanager has no such
-// endpoint, and none of its features changes what a file may say.
+// endpoint; where its features narrow what a file may say (classic-mode), it is left to the server to refuse it.
 func (s *server) features(ctx context.Context) ([]string, error) {
 	if s.name != (prometheusFiles{}).server() {
 		return nil, nil

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -33,6 +34,7 @@ const (
 	useMember             // rules, templates: always part of the release
 	useInclude            // scrape_config_files: the same, and they mention files themselves
 	useTargets            // file_sd: never part of the release
+	useOutput             // a log that the server writes: neither
 )
 
 // candidate is a release in the making.
@@ -43,12 +45,17 @@ type candidate struct {
 	sourceDir string
 	// mainFile is the main file if it stays where it is; "" for a release that is published.
 	mainFile string
-	// mentioned are the files and patterns that the files refer to, for a release that stays in place.
+	// mentioned are the files and patterns that the files refer to: relative to the folder that they are read from,
+	// or absolute for a release that stays in place.
 	mentioned []string
 	tree      Tree
 	// generated holds the paths that a generator wrote.
 	generated map[string]bool
 	expander  expander
+	// size is that of the files so far, in bytes.
+	size int64
+	// moved, if there is one, tells whether the files are others than were gathered.
+	moved func() bool
 	// warnings are what was noticed while gathering.
 	warnings scanner.ErrorList
 }
@@ -71,7 +78,7 @@ func (c *candidate) name(p string) string {
 // gather reads a server's main file below root, adds what generate makes of it, and follows every reference.
 func (c *candidate) gather(ctx context.Context, root string, generate Generate, live fs.FS) error {
 	main := c.dialect.main()
-	c.tree, c.generated, c.warnings, c.mentioned = Tree{}, map[string]bool{}, nil, nil
+	c.tree, c.generated, c.warnings, c.mentioned, c.size = Tree{}, map[string]bool{}, nil, nil, 0
 	c.expander.values = map[string]string{}
 	file := c.mainFile
 	if file == "" {
@@ -124,7 +131,11 @@ func (c *candidate) follow(root string) error {
 			return err
 		})
 		if err != nil {
-			list = appendProblems(list, c.name(p), err)
+			if more := strictyaml.Problems(err); more != nil {
+				list = append(list, more...)
+			} else {
+				list = append(list, problems(c.name(p), c.tree[p], err, nil)...)
+			}
 			continue
 		}
 		for _, ref := range refs {
@@ -148,12 +159,20 @@ func (c *candidate) check(dir string) (warnings scanner.ErrorList, err error) {
 		main = filepath.Join(dir, c.dialect.main())
 	}
 	warnings, err = c.dialect.check(staged{dir: dir, main: main, files: c.tree, name: c.name, facts: c.facts})
+	if c.size > largeRelease {
+		// What the loaders left behind is many times the size of the files, and there may be no other check
+		// for months.
+		debug.FreeOSMemory()
+	}
+	for _, w := range warnings {
+		w.Msg = c.expander.redactText(w.Msg)
+	}
 	return append(slices.Clone(c.warnings), warnings...), err
 }
 
 // add reads a file into the tree, with the variables put in that it asks for.
 func (c *candidate) add(p, file string) error {
-	data, err := os.ReadFile(file)
+	data, err := readFile(file, maxFile)
 	if err != nil {
 		return err
 	}
@@ -164,6 +183,12 @@ func (c *candidate) add(p, file string) error {
 		}
 		c.warnings = append(c.warnings, warnings...)
 		data = expanded
+	}
+	if c.size += int64(len(data)); c.size > maxRelease {
+		return fmt.Errorf("%s: with this file the release is larger than %d MiB", c.name(p), maxRelease>>20)
+	}
+	if pos := deepActions(c.name(p), data); pos.Line > 0 {
+		return &scanner.Error{Pos: pos, Msg: fmt.Sprintf("templates are nested more than %d deep here, which can crash the server", maxDepth)}
 	}
 	c.tree[p] = data
 	return nil
@@ -176,7 +201,9 @@ func (c *candidate) include(root string, ref reference) ([]string, error) {
 		return c.includeInPlace(root, ref)
 	case ref.use == useTargets && !path.IsAbs(ref.pattern):
 		return nil, fmt.Errorf("file_sd path %q would be part of a release, and Prometheus would go on reading the old one: write an absolute path, such as the one of discovery.targets_dir", ref.pattern)
-	case ref.use == useTargets:
+	case ref.use == useOutput && !path.IsAbs(ref.pattern):
+		return nil, fmt.Errorf("log file %q would be written into a release, which is never changed and replaced by the next one: write an absolute path", ref.pattern)
+	case ref.use == useTargets, ref.use == useOutput:
 		return nil, nil
 	case path.IsAbs(ref.pattern) && ref.use != useFile:
 		return nil, fmt.Errorf("absolute path %q is no part of the release, so a change there would neither be checked nor rolled back: move the files below source_dir and write their path relative to this file, such as %q", ref.pattern, path.Join(path.Base(path.Dir(ref.pattern)), path.Base(ref.pattern)))
@@ -185,11 +212,13 @@ func (c *candidate) include(root string, ref reference) ([]string, error) {
 	case ref.pattern == ".." || strings.HasPrefix(ref.pattern, "../"):
 		return nil, fmt.Errorf("path %q leads out of the release: move the files below source_dir", ref.pattern)
 	}
+	c.mentioned = append(c.mentioned, ref.pattern)
 	matches, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(ref.pattern)))
 	if err != nil {
 		return nil, fmt.Errorf("pattern %q: %w", ref.pattern, err)
 	}
 	var added []string
+	folder := false
 	for _, m := range matches {
 		p, err := filepath.Rel(root, m)
 		if err != nil {
@@ -200,6 +229,7 @@ func (c *candidate) include(root string, ref reference) ([]string, error) {
 			continue
 		}
 		if info, err := os.Stat(m); err == nil && info.IsDir() {
+			folder = true
 			continue
 		}
 		if err := c.add(p, m); err != nil {
@@ -207,7 +237,9 @@ func (c *candidate) include(root string, ref reference) ([]string, error) {
 		}
 	}
 	added = c.tree.glob(ref.pattern)
-	if len(added) == 0 && !strings.ContainsAny(ref.pattern, "*?[") {
+	if pattern := strings.ContainsAny(ref.pattern, "*?["); len(added) == 0 && folder && !pattern {
+		return nil, fmt.Errorf("%q is a folder: name the files in it, such as %q", ref.pattern, ref.written+"/*.*")
+	} else if len(added) == 0 && !pattern {
 		return nil, fmt.Errorf("%q: no such file below the folder of the main file", ref.pattern)
 	}
 	if ref.use != useInclude {
@@ -218,7 +250,7 @@ func (c *candidate) include(root string, ref reference) ([]string, error) {
 
 // includeInPlace does the same for files that stay where they are: they may be anywhere.
 func (c *candidate) includeInPlace(root string, ref reference) ([]string, error) {
-	if ref.use == useTargets || ref.use == useFile && path.IsAbs(ref.pattern) {
+	if ref.use == useTargets || ref.use == useOutput || ref.use == useFile && path.IsAbs(ref.pattern) {
 		return nil, nil // The server itself looks at these whenever it uses them.
 	}
 	pattern := ref.pattern
@@ -268,13 +300,4 @@ func notEmpty(filename string, data []byte) error {
 		}
 	}
 	return &scanner.Error{Pos: token.Position{Filename: filename, Line: 1, Column: 1}, Msg: "is empty: a server would take it for a configuration without anything in it"}
-}
-
-// appendProblems adds err to the list with the positions that it carries, or at the top of the file.
-func appendProblems(list scanner.ErrorList, filename string, err error) scanner.ErrorList {
-	if more := strictyaml.Problems(err); more != nil {
-		return append(list, more...)
-	}
-	list.Add(token.Position{Filename: filename, Line: 1, Column: 1}, err.Error())
-	return list
 }

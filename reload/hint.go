@@ -22,3 +22,13 @@ func outputHint(err error) error {
 		return err
 	}
 }
+
+// notFrozen refuses to replace what is no link where one should be. A mount of the link itself shows as the folder
+// that the link named when it was mounted, and never as another one.
+func notFrozen(link string) error {
+	info, err := os.Lstat(link)
+	if err != nil || info.Mode()&fs.ModeSymlink != 0 {
+		return nil
+	}
+	return fmt.Errorf("%s is no link: if it is a mount, mount output_dir or a folder above it instead; if somebody made it, remove it", link)
+}

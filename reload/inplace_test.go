@@ -1,6 +1,9 @@
 package reload_test
 
 import (
+	"context"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -144,5 +147,99 @@ func TestConfigFileInAVolume(t *testing.T) {
 	}
 	if s := a.Status(); s.Proved != s.Live {
 		t.Errorf("status is %+v", s)
+	}
+}
+
+// A reload loads a config_file as it is at that moment, so none is sent while that is a bad one: not for the good one
+// before either, which the server hasn't got yet.
+func TestBadConfigFileIsNeverSent(t *testing.T) {
+	for name, lose := range map[string]func(*servertest.Proxy){
+		"not ready": func(p *servertest.Proxy) {
+			p.Intercept("GET", "/-/ready", func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+				http.Error(w, "Service Unavailable", http.StatusServiceUnavailable)
+			})
+		},
+		"lost": func(p *servertest.Proxy) {
+			p.Intercept("POST", "/-/reload", func(http.ResponseWriter, *http.Request, http.Handler) { breakOff() })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, map[string]string{"prom.yml": jobs("one"), "rules/up.yml": goodRules})
+			server := servertest.Prometheus(t, servertest.ConfigFile(filepath.Join(b.source, "prom.yml")))
+			proxy := servertest.NewProxy(t, server.URL())
+			a := b.inPlace(reload.NewPrometheus, "prom.yml", proxy.URL())
+			mustSync(t, a, true)
+			lose(proxy)
+			b.write("prom.yml", jobs("two"))
+			if _, err := sync(t, a); err == nil {
+				t.Fatal("no error")
+			}
+			proxy.Intercept("GET", "/-/ready", nil)
+			proxy.Intercept("POST", "/-/reload", nil)
+			a.Later(longerThanAReload)
+			sent := reloads(proxy)
+			b.write("prom.yml", "# a crash in the middle of a write\n")
+			for range 2 {
+				if _, err := sync(t, a); err == nil || !strings.Contains(err.Error(), "is empty") {
+					t.Errorf("error is %v", err)
+				}
+			}
+			if n := reloads(proxy) - sent; n != 0 {
+				t.Errorf("%d reloads were sent with a bad file in place", n)
+			}
+			if config := get(t, server.URL()+"/api/v1/status/config"); !strings.Contains(config, "job_name: one") {
+				t.Errorf("the server runs %s", config)
+			}
+			b.write("prom.yml", jobs("three"))
+			mustSync(t, a, true)
+			if config := get(t, server.URL()+"/api/v1/status/config"); !strings.Contains(config, "job_name: three") {
+				t.Errorf("the server runs %s", config)
+			}
+		})
+	}
+}
+
+// The files of a config_file are never of two versions: while the volume that holds them is swapped over and over, they
+// are read until they were all the same before and after.
+func TestConfigFileIsReadInOneVersion(t *testing.T) {
+	dir := t.TempDir()
+	volume := servertest.NewVolume(t, dir)
+	publish := func(version int) {
+		rules := fmt.Sprintf("groups: [{ name: v%d }]\n", version)
+		volume.Publish(map[string]string{
+			"prom.yml":    fmt.Sprintf("global: { external_labels: { v: v%d } }\nrule_files: [rules/*.yml]\n", version),
+			"rules/a.yml": rules, "rules/b.yml": rules,
+		})
+	}
+	publish(0)
+	cfg := reload.DefaultConfig()
+	cfg.URL, cfg.ConfigFile = "http://127.0.0.1:1", filepath.Join(dir, "prom.yml")
+	a, err := reload.NewPrometheus(cfg, reload.Options{})
+	must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for version := 1; ctx.Err() == nil; version++ {
+			publish(version)
+		}
+	}()
+	defer func() { cancel(); <-done }()
+	good := 0
+	for range 200 {
+		tree, _, err := a.Preview(t.Context())
+		if err != nil {
+			// Too fast to follow, and said so; or the check, which reads the files where they are, came later.
+			continue
+		}
+		good++
+		version := strings.TrimSuffix(strings.TrimPrefix(string(tree["rules/a.yml"]), "groups: [{ name: "), " }]\n")
+		if !strings.Contains(string(tree["rules/b.yml"]), "name: "+version+" ") || !strings.Contains(string(tree["prometheus.yml"]), "v: "+version+" ") {
+			t.Fatalf("read were %s", tree)
+		}
+	}
+	if good == 0 {
+		t.Error("no version was ever read")
 	}
 }

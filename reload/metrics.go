@@ -24,7 +24,7 @@ func newMetrics(reg prometheus.Registerer, server string) metrics {
 	m := metrics{
 		reloads: with.NewCounterVec(prometheus.CounterOpts{
 			Name: "stoker_reloads_total",
-			Help: "Reloads that were sent to a server, by what came of them.",
+			Help: "Reloads that were sent to a server, by what came of them; a late answer counts besides its timeout.",
 		}, []string{"result"}),
 		duration: with.NewHistogram(prometheus.HistogramOpts{
 			Name:    "stoker_reload_duration_seconds",
@@ -44,7 +44,7 @@ func newMetrics(reg prometheus.Registerer, server string) metrics {
 			Help: "Whether the server said in the last pass that it runs the live release; no value while nobody has asked it.",
 		}, nil),
 	}
-	for _, result := range []string{"proved", "refused", "mismatch", "timeout"} {
+	for _, result := range []string{"proved", "refused", "mismatch", "timeout", "error"} {
 		m.reloads.WithLabelValues(result)
 	}
 	return m

@@ -2,10 +2,8 @@ package reload
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,8 +17,34 @@ type origin interface {
 	// gather fills a candidate with one version of the files. What is edited in place must have been still
 	// for the settle time first.
 	gather(ctx context.Context, c *candidate, settle time.Duration) error
-	// watched lists the folders, files and patterns in which the next change can show.
-	watched() []string
+	// patterns are the files that are to be watched besides the source_dir, if there is one, in order: they change
+	// with what the files refer to.
+	patterns() []string
+}
+
+// Patterns are the files that the agent's releases are made of, as patterns, apart from those in the source_dir itself.
+// They are what a [Watcher] has to watch besides that folder, and may be others after each pass.
+func (a *Agent) Patterns() []string { return a.origin.patterns() }
+
+// paths are the patterns of an origin.
+type paths struct {
+	mu   sync.Mutex
+	list []string
+}
+
+// patterns implements [origin].
+func (p *paths) patterns() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.list
+}
+
+// set replaces the patterns. A configuration is searched for references in no certain order.
+func (p *paths) set(list []string) {
+	list = slices.Compact(slices.Sorted(slices.Values(list)))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.list = list
 }
 
 // folder is a source_dir.
@@ -29,60 +53,95 @@ type folder struct {
 	generate Generate
 	// live returns the files of the live release for the generator.
 	live func() fs.FS
+	// paths are what the files refer to through links that lead out of the folder.
+	paths
 }
 
 func (f *folder) gather(ctx context.Context, c *candidate, settle time.Duration) error {
 	c.sourceDir = f.dir
-	return read(ctx, f.dir, settle, func(root string) error {
-		return c.gather(ctx, root, f.generate, f.live())
+	return read(ctx, f.dir, f.patterns, settle, func(root string) error {
+		if info, err := os.Stat(root); err == nil && !info.IsDir() {
+			return fmt.Errorf("source_dir %s is a file: it must be the folder that holds %s", f.dir, c.dialect.main())
+		}
+		err := c.gather(ctx, root, f.generate, f.live())
+		f.set(outside(f.dir, root, c.mentioned))
+		return err
 	})
 }
 
-func (f *folder) watched() []string { return []string{f.dir} }
+// outside returns those of the patterns, which are relative to root, that reach out of it through a link to a folder.
+// A link to a file is seen in the folder itself.
+func outside(dir, root string, patterns []string) (out []string) {
+	inside := map[string]bool{}
+	for _, p := range patterns {
+		folder := filepath.Dir(filepath.FromSlash(p))
+		if _, known := inside[folder]; !known {
+			// Without a match there is nothing to watch yet; a new link is seen where it is made.
+			inside[folder] = true
+			matches, _ := filepath.Glob(filepath.Join(literal(root), folder)) // a bad pattern is the check's business
+			for _, m := range matches {
+				if real, err := filepath.EvalSymlinks(m); err == nil && !below(root, real) {
+					inside[folder] = false
+				}
+			}
+		}
+		if !inside[folder] {
+			out = append(out, filepath.Join(literal(dir), filepath.FromSlash(p)))
+		}
+	}
+	return out
+}
 
 // fileInPlace is a config_file that a server reads where it is. Its folder may hold anything else, a server's data
 // even, so only the files that it refers to are looked at.
 type fileInPlace struct {
 	file string
-
-	mu sync.Mutex
 	// paths are the file, and the files and patterns that it referred to when it was last read.
-	paths []string
+	paths
 }
 
-func (f *fileInPlace) watched() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return append([]string{f.file}, f.paths...)
+func newFileInPlace(file string) *fileInPlace {
+	f := &fileInPlace{file: file}
+	f.set([]string{literal(file)})
+	return f
 }
 
 // gather reads the files until they were the same before and after: a volume may be swapped meanwhile, or an
 // editor may be at work.
 func (f *fileInPlace) gather(ctx context.Context, c *candidate, settle time.Duration) error {
 	c.sourceDir, c.mainFile = filepath.Dir(f.file), f.file
-	for range 30 {
-		paths := f.watched()
-		before := lookAtFiles(paths)
+	var last stamp
+	for try := range 30 {
+		patterns := f.patterns()
+		before, _ := lookAtFiles(patterns)
 		err := c.gather(ctx, c.sourceDir, nil, nil)
-		f.mu.Lock()
-		f.paths = c.mentioned
-		f.mu.Unlock()
-		same := slices.Equal(paths, f.watched()) && lookAtFiles(paths) == before
-		if same && (f.atomic(before) || time.Since(before.newest) >= settle) {
+		f.set(append(c.mentioned, literal(f.file)))
+		after, lookErr := lookAtFiles(f.patterns())
+		if lookErr != nil {
+			// The server may see more there than stoker does, and it is the server's view that counts.
+			return fmt.Errorf("%s refers to files that can't be seen: %w", f.file, lookErr)
+		}
+		mentioned := slices.Equal(patterns, f.patterns())
+		atomic := f.atomic(after)
+		// As for a folder: two equal looks are enough where the clocks don't agree.
+		still := atomic || time.Since(after.newest) >= settle || (try > 0 && after == last)
+		if mentioned && after == before && still {
+			c.moved = func() bool {
+				now, err := lookAtFiles(patterns)
+				return err != nil || now != after
+			}
 			return err
 		}
-		var pause <-chan time.Time
-		if same {
-			pause = time.After(settle)
-		} else {
-			closed := make(chan time.Time)
-			close(closed)
-			pause = closed
+		last = after
+		pause := settle
+		if !mentioned || atomic {
+			// A first look at what it refers to, or the next version of a volume: there is nothing to wait for.
+			last, pause = stamp{}, 0
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-pause:
+		case <-time.After(pause):
 		}
 	}
 	return fmt.Errorf("%s: %w", f.file, errMoved)
@@ -94,35 +153,13 @@ func (f *fileInPlace) atomic(seen stamp) bool {
 	return err == nil && src.atomic(seen)
 }
 
-// lookAtFiles takes the stamp of files and of those that match patterns, through links.
-func lookAtFiles(paths []string) stamp {
-	h := fnv.New64a()
-	var s stamp
-	var line []byte
-	for _, p := range paths {
-		matches, err := filepath.Glob(p)
-		if err != nil {
-			continue // The check says so.
-		}
-		for _, m := range matches {
-			info, err := os.Stat(m)
-			if err != nil {
-				continue
-			}
-			inode, changed := inodeAndChange(info)
-			line = append(line[:0], m...)
-			line = append(line, 0)
-			line = binary.AppendVarint(line, info.Size())
-			line = binary.AppendUvarint(line, inode)
-			line = binary.AppendVarint(line, changed.UnixNano())
-			h.Write(line)
-			if changed.After(s.newest) {
-				s.newest = changed
-			}
-		}
+// lookAtFiles takes the stamp of the files that match patterns, through links.
+func lookAtFiles(patterns []string) (stamp, error) {
+	g := newGlance(nil)
+	for _, p := range patterns {
+		g.pattern(p)
 	}
-	s.sum = h.Sum64()
-	return s
+	return g.stamp(), g.err
 }
 
 // errInPlace says why there is no way back.
@@ -134,6 +171,7 @@ type memory struct {
 	mu       sync.Mutex
 	releases map[string]Tree
 	links    map[string]string
+	proved   bool // since the live release became that
 }
 
 func (m *memory) current(link string) string {
@@ -156,10 +194,14 @@ func (m *memory) accept(c *candidate, release string, judge func(dir string) err
 	if err := judge(c.sourceDir); err != nil {
 		return err
 	}
+	if c.moved() {
+		return fmt.Errorf("%s: %w", c.mainFile, errMoved) // after it was read and before it was checked, perhaps
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.releases = map[string]Tree{release: c.tree}
 	m.links = map[string]string{liveLink: release, provedLink: m.links[provedLink]}
+	m.proved = false
 	return nil
 }
 
@@ -172,7 +214,20 @@ func (m *memory) point(link, release string) error {
 		return errInPlace
 	}
 	m.links[link] = release
+	m.proved = link == provedLink && m.links[liveLink] == release
 	return nil
 }
+
+func (m *memory) stands() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.proved
+}
+
+// Whoever edits the file moves it. A process that starts sends one reload, whatever an earlier one sent.
+
+func (m *memory) moved() time.Time       { return time.Time{} }
+func (m *memory) remember(*posted) error { return nil }
+func (m *memory) recall() *posted        { return nil }
 
 func (m *memory) tidy() error { return nil }

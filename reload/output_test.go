@@ -61,3 +61,49 @@ func TestFileMode(t *testing.T) {
 		}
 	}
 }
+
+// Where the live link should be is a folder: a mount of the link itself shows as one, and never as another.
+func TestLiveIsAFolder(t *testing.T) {
+	dir := t.TempDir()
+	writeSource(t, dir, "one")
+	live := filepath.Join(dir, "out", "live")
+	if err := os.MkdirAll(filepath.Join(live, "rules"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	a := crashAgent(dir)
+	for range 2 {
+		if _, err := a.Sync(t.Context()); err == nil || !strings.Contains(err.Error(), live+" is no link: if it is a mount, mount output_dir or a folder above it instead; if somebody made it, remove it") {
+			t.Errorf("error is %v", err)
+		}
+	}
+	if err := os.RemoveAll(live); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Sync(t.Context()); err != nil || checkLive(t, dir) != "one" {
+		t.Errorf("without it: %v", err)
+	}
+}
+
+// A release that somebody has tampered with is written anew when it is asked for.
+func TestTamperedRelease(t *testing.T) {
+	dir := t.TempDir()
+	a := crashAgent(dir)
+	pass := func(job string) {
+		t.Helper()
+		writeSource(t, dir, job)
+		if _, err := a.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pass("one")
+	first := a.Status().Live
+	pass("two")
+	if err := os.Remove(filepath.Join(dir, "out", "releases", first, "rules", "a", "a.yml")); err != nil {
+		t.Fatal(err)
+	}
+	pass("one")
+	if job := checkLive(t, dir); job != "one" || a.Status().Live != first {
+		t.Errorf("live runs %q", job)
+	}
+	checkTidy(t, dir)
+}

@@ -1,8 +1,6 @@
 package reload
 
 import (
-	"go/scanner"
-	"go/token"
 	"path"
 	"path/filepath"
 	"reflect"
@@ -11,10 +9,8 @@ import (
 	"github.com/prometheus/common/promslog"
 	"github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/discovery/file"
-	"github.com/prometheus/prometheus/model/rulefmt"
 	_ "github.com/prometheus/prometheus/plugins" // every service discovery that a valid file may mention
-	"github.com/prometheus/prometheus/promql/parser"
-	"go.yaml.in/yaml/v2" // what upstream's types are made for
+	"go.yaml.in/yaml/v2"                         // what upstream's types are made for
 )
 
 // prometheusFiles is the dialect of prometheus.yml.
@@ -23,34 +19,88 @@ type prometheusFiles struct{}
 func (prometheusFiles) server() string { return "prometheus" }
 func (prometheusFiles) main() string   { return "prometheus.yml" }
 
-func (prometheusFiles) parse(filename string, data []byte, _ facts) error {
-	_, err := loadPrometheus(filename, data)
-	return err
+func prometheusJudge(f facts) judge {
+	return judge{server: "Prometheus", library: prometheusLibrary, facts: f}
 }
 
-func loadPrometheus(filename string, data []byte) (cfg *config.Config, err error) {
-	err = guard(func() (err error) {
+var (
+	prometheusType    = reflect.TypeFor[config.Config]()
+	scrapeConfigsType = reflect.TypeFor[config.ScrapeConfigs]()
+)
+
+func (prometheusFiles) parse(filename string, data []byte, f facts) error {
+	_, found := loadPrometheus(filename, data, f)
+	return found.errors.Err()
+}
+
+// loadPrometheus loads a main file from memory, as config.LoadFile does before it resolves paths. The configuration
+// is nil if there are errors, and also if a server of another version may understand what our libraries can't load.
+func loadPrometheus(filename string, data []byte, f facts) (cfg *config.Config, found findings) {
+	err := guard(func() (err error) {
 		cfg, err = config.Load(string(data), promslog.NewNopLogger())
 		return err
 	})
-	return cfg, problems(filename, data, err).Err()
+	if err == nil {
+		return cfg, found
+	}
+	found = prometheusJudge(f).sort(problems(filename, data, err, prometheusType))
+	if !prometheusJudge(f).lenient() {
+		return nil, found
+	}
+	// Without strictness unknown keys are no errors, and what stands behind them is judged as well.
+	cfg = &config.Config{}
+	*cfg = config.DefaultConfig
+	if err := guard(func() error { return yaml.Unmarshal(data, cfg) }); err != nil {
+		found.add(prometheusJudge(f).sort(problems(filename, data, err, prometheusType)))
+		cfg = nil
+	}
+	found.tidy()
+	if len(found.errors) > 0 {
+		return nil, found
+	}
+	return cfg, found
 }
 
-func (prometheusFiles) references(p, filename string, data []byte, _ facts) ([]reference, error) {
+// loadScrapeConfigs does the same for a file of scrape_config_files.
+func loadScrapeConfigs(filename string, data []byte, f facts) (cfg *config.ScrapeConfigs, found findings) {
+	cfg = &config.ScrapeConfigs{}
+	err := guard(func() error { return yaml.UnmarshalStrict(data, cfg) })
+	if err == nil {
+		return cfg, found
+	}
+	found = prometheusJudge(f).sort(problems(filename, data, err, scrapeConfigsType))
+	if !prometheusJudge(f).lenient() {
+		return nil, found
+	}
+	cfg = &config.ScrapeConfigs{}
+	if err := guard(func() error { return yaml.Unmarshal(data, cfg) }); err != nil {
+		found.add(prometheusJudge(f).sort(problems(filename, data, err, scrapeConfigsType)))
+		cfg = nil
+	}
+	found.tidy()
+	return cfg, found
+}
+
+func (prometheusFiles) references(p, filename string, data []byte, f facts) ([]reference, error) {
 	// The paths of an included file are relative to its own folder.
 	if p != (prometheusFiles{}).main() {
-		var cfg config.ScrapeConfigs
-		if err := guard(func() error { return yaml.Unmarshal(data, &cfg) }); err != nil || len(cfg.ScrapeConfigs) == 0 {
+		cfg, _ := loadScrapeConfigs(filename, data, f)
+		if cfg == nil {
 			return nil, nil // What it is and whether it loads is the check's business.
 		}
 		for _, c := range cfg.ScrapeConfigs {
-			c.SetDirectory(marker)
+			if c != nil {
+				c.SetDirectory(marker)
+			}
 		}
-		return mentioned(&cfg, path.Dir(p)), nil
+		return mentioned(cfg, path.Dir(p)), nil
 	}
-	cfg, err := loadPrometheus(filename, data)
-	if err != nil {
+	cfg, found := loadPrometheus(filename, data, f)
+	if err := found.errors.Err(); err != nil {
 		return nil, err
+	}
+	if cfg == nil {
+		return referencesByKey(data), nil
 	}
 	var refs []reference
 	add := func(use use, patterns []string) {
@@ -66,73 +116,56 @@ func (prometheusFiles) references(p, filename string, data []byte, _ facts) ([]r
 	return append(refs, mentioned(cfg, ".")...), nil
 }
 
-// mentioned lists the relative paths of a configuration whose own folder is dir, and marks those of file_sd.
+// mentioned lists the relative paths of a configuration whose own folder is dir, and marks those of file_sd and of
+// logs.
 func mentioned(cfg any, dir string) []reference {
-	targets := map[string]bool{}
+	uses := map[string]use{}
 	for _, sd := range fileSDConfigs(cfg) {
 		for _, f := range sd.Files {
 			if rel, ok := relative(f); ok {
-				targets[rel] = true
+				uses[rel] = useTargets
 			}
 		}
 	}
+	walkFields(cfg, func(key string, v reflect.Value) {
+		if rel, ok := relative(v.String()); ok && writtenByServer(key) {
+			uses[rel] = useOutput
+		}
+	})
 	var refs []reference
 	for _, rel := range relativePaths(cfg) {
-		ref := reference{pattern: path.Join(dir, rel), written: rel}
-		if targets[rel] {
-			ref.use = useTargets
-		}
-		refs = append(refs, ref)
+		refs = append(refs, reference{pattern: path.Join(dir, rel), written: rel, use: uses[rel]})
 	}
 	return refs
 }
 
-func (prometheusFiles) check(s staged) (warnings scanner.ErrorList, err error) {
-	dir, tree, name := s.dir, s.files, s.name
-	main := (prometheusFiles{}).main()
-	var list scanner.ErrorList
-	err = guard(func() error {
-		cfg, err := config.LoadFile(s.main, false, promslog.NewNopLogger())
-		if err != nil {
-			list = append(list, problems(name(main), tree[main], unstage(err))...)
-			return nil
-		}
-		if _, err := cfg.GetScrapeConfigs(); err != nil {
-			p := mentionedPath(dir, tree, main, err)
-			list = append(list, problems(name(p), tree[p], unstage(err))...)
-		}
-		for _, pattern := range cfg.RuleFiles {
-			files, err := filepath.Glob(pattern)
-			if err != nil {
-				return err
-			}
-			for _, f := range files {
-				rel := s.path(f)
-				list = append(list, checkRules(name(rel), tree[rel], cfg)...)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		list.Add(token.Position{Filename: name(main), Line: 1, Column: 1}, err.Error())
-	}
-	return nil, list.Err()
+// writtenByServer reports whether a key names a file that Prometheus writes to.
+func writtenByServer(key string) bool {
+	return key == "query_log_file" || key == "scrape_failure_log_file"
 }
 
-// checkRules parses a rule file as the rule manager does, with every language feature that some server can
-// have switched on: the server itself judges whether its own flags allow it.
-func checkRules(filename string, data []byte, cfg *config.Config) (list scanner.ErrorList) {
-	exprs := parser.NewParser(parser.Options{
-		EnableExperimentalFunctions:  true,
-		ExperimentalDurationExpr:     true,
-		EnableExtendedRangeSelectors: true,
-		EnableBinopFillModifiers:     true,
-	})
-	_, errs := rulefmt.Parse(data, false, cfg.GlobalConfig.MetricNameValidationScheme, exprs, promslog.NewNopLogger())
-	for _, err := range errs {
-		list = append(list, problems(filename, data, err)...)
+// referencesByKey finds the references in a main file that our libraries can't load, and that a server of another
+// version may: by the names of keys.
+func referencesByKey(data []byte) (refs []reference) {
+	for _, s := range scalars(data) {
+		ref := reference{pattern: path.Clean(s.Value), written: path.Clean(s.Value)}
+		switch {
+		case s.Value == "":
+			continue
+		case s.key == "rule_files":
+			ref.use = useMember
+		case s.key == "scrape_config_files":
+			ref.use = useInclude
+		case s.key == "files":
+			ref.use = useTargets
+		case writtenByServer(s.key):
+			ref.use = useOutput
+		case !strings.HasSuffix(s.key, "_file"):
+			continue
+		}
+		refs = append(refs, ref)
 	}
-	return list
+	return refs
 }
 
 // fileSDConfigs returns the file_sd sections of a configuration.
@@ -145,14 +178,4 @@ func fileSDConfigs(cfg any) (found []*file.SDConfig) {
 		}
 	})
 	return found
-}
-
-// mentionedPath returns the path of the release that an error names, or main.
-func mentionedPath(dir string, tree Tree, main string, err error) string {
-	for _, p := range tree.Paths() {
-		if p != main && strings.Contains(err.Error(), filepath.Join(dir, p)) {
-			return p
-		}
-	}
-	return main
 }

@@ -7,29 +7,15 @@ import (
 )
 
 // marker stands for the release's folder while a configuration is searched for paths: upstream's own
-// SetDirectory puts it before every relative path, so no list of the keys that hold paths is needed here
-// and none can be forgotten. It is two levels deep, so that a path that climbs out is recognised too.
+// SetDirectory puts it before every relative path that the server resolves, so no list of the keys that hold paths is
+// needed here and none can be forgotten. It is two levels deep, so that a path that climbs out is recognised too.
 const (
 	markerParent = "/\u2063stoker"
 	marker       = markerParent + "/release"
 )
 
-// directorySetter is what every upstream configuration section with paths in it implements.
-type directorySetter interface{ SetDirectory(string) }
-
-// setDirectories calls SetDirectory on every part of a configuration that has it.
-func setDirectories(cfg any) {
-	walkValues(reflect.ValueOf(cfg), func(v reflect.Value) {
-		if v.Kind() == reflect.Pointer && v.CanInterface() {
-			if s, ok := v.Interface().(directorySetter); ok {
-				s.SetDirectory(marker)
-			}
-		}
-	})
-}
-
-// relativePaths returns every relative path that a configuration mentions, after setDirectories or upstream's
-// own SetDirectory(marker): slash-separated, cleaned, perhaps a pattern, perhaps climbing out by "..".
+// relativePaths returns every relative path that a configuration mentions, after its directory was set to
+// the marker: slash-separated, cleaned, perhaps a pattern, perhaps climbing out by "..".
 func relativePaths(cfg any) []string {
 	var found []string
 	seen := map[string]bool{}
@@ -93,4 +79,73 @@ func walkValues(v reflect.Value, visit func(reflect.Value)) {
 		}
 	}
 	walk(v)
+}
+
+// walkFields visits every text in a configuration with the YAML key that it stands under: for the entries of a list
+// or mapping, that of the list or mapping.
+func walkFields(cfg any, visit func(key string, v reflect.Value)) {
+	seen, fields := map[uintptr]bool{}, yamlFields{}
+	var walk func(key string, v reflect.Value)
+	walk = func(key string, v reflect.Value) {
+		switch v.Kind() {
+		case reflect.Pointer:
+			if !v.IsNil() && !seen[v.Pointer()] {
+				seen[v.Pointer()] = true
+				walk(key, v.Elem())
+			}
+		case reflect.Interface:
+			if !v.IsNil() {
+				walk(key, v.Elem())
+			}
+		case reflect.Struct:
+			for _, f := range fields.of(v.Type()) {
+				if f.key == "" {
+					walk(key, v.Field(f.index))
+				} else {
+					walk(f.key, v.Field(f.index))
+				}
+			}
+		case reflect.Slice, reflect.Array:
+			for i := range v.Len() {
+				walk(key, v.Index(i))
+			}
+		case reflect.Map:
+			for it := v.MapRange(); it.Next(); {
+				walk(key, it.Value())
+			}
+		case reflect.String:
+			visit(key, v)
+		}
+	}
+	walk("", reflect.ValueOf(cfg))
+}
+
+// yamlFields remembers the exported fields of structs by their YAML keys: reading the tags takes most of the time of
+// a walk.
+type yamlFields map[reflect.Type][]yamlField
+
+// yamlField is a field of a struct; its key is "" if it is merged into the struct or isn't read from YAML.
+type yamlField struct {
+	index int
+	key   string
+}
+
+func (y yamlFields) of(t reflect.Type) []yamlField {
+	if fields, ok := y[t]; ok {
+		return fields
+	}
+	fields := []yamlField{}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if !f.IsExported() {
+			continue
+		}
+		key, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if key == "-" || strings.Contains(options, "inline") {
+			key = ""
+		}
+		fields = append(fields, yamlField{i, key})
+	}
+	y[t] = fields
+	return fields
 }

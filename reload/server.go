@@ -10,8 +10,10 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -23,7 +25,11 @@ import (
 var errNotReady = errors.New("not ready")
 
 // refusedError is a server's own judgement of a release.
-type refusedError struct{ words string }
+type refusedError struct {
+	words string
+	// process is the start of the one that refused, in seconds.
+	process float64
+}
 
 func (e *refusedError) Error() string { return e.words }
 
@@ -35,12 +41,11 @@ type statusError struct {
 
 func (e *statusError) Error() string { return e.answer }
 
-// mismatchError says that a server accepted a reload and runs something else.
-type mismatchError struct{ difference string }
+// mismatchError says that a server accepted a reload and runs something else, and what is likely to be why.
+type mismatchError struct{ difference, cause string }
 
 func (e *mismatchError) Error() string {
-	return "the server answered 200 and runs something else: " + e.difference +
-		"; does it read <output_dir>/live/ of this very folder? A mount of the link itself, or of a single file, never changes"
+	return "the server answered 200 and runs something else: " + e.difference + "; " + e.cause
 }
 
 // server is the reload side of a Prometheus or an Alertmanager.
@@ -48,49 +53,76 @@ type server struct {
 	name   string
 	url    *url.URL
 	client *http.Client
+	// patience is how long an answer may take, but for that to a reload.
+	patience time.Duration
 }
 
 // maxAnswer bounds what is read of a server's answer: the /metrics page of a large Prometheus is a few
 // hundred kilobytes, its rules with a thousand files some tens of megabytes.
 const maxAnswer = 64 << 20
 
-// do sends one request and returns the body of an answer, with an error for any status but 200.
-func (s *server) do(ctx context.Context, method string, path ...string) ([]byte, int, error) {
-	req, err := http.NewRequestWithContext(ctx, method, s.url.JoinPath(path...).String(), nil)
+// get asks for a path below the server's URL, and returns the body of an answer with status 200.
+func (s *server) get(ctx context.Context, path ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	return s.do(ctx, http.MethodGet, s.url.JoinPath(path...))
+}
+
+// do sends one request and returns the body of an answer. Any status but 200 is a *statusError.
+func (s *server) do(ctx context.Context, method string, u *url.URL) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return nil, resp.StatusCode, err
+		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		answer := fmt.Sprintf("%s %s: %s: %s", method, req.URL.Path, resp.Status, words(body))
-		return body, resp.StatusCode, &statusError{resp.StatusCode, answer + hint(resp.StatusCode)}
+		answer := fmt.Sprintf("%s %s: %s", method, req.URL.Path, resp.Status)
+		if w := words(body); w != "" {
+			answer += ": " + w
+		}
+		return body, &statusError{resp.StatusCode, answer + hint(resp)}
 	}
-	return body, resp.StatusCode, nil
+	return body, nil
 }
 
 // hint says what an answer asks for.
-func hint(status int) string {
-	switch status {
+func hint(resp *http.Response) string {
+	switch resp.StatusCode {
 	case http.StatusUnauthorized:
 		return " (set http_config for this server)"
 	case http.StatusForbidden:
 		return " (start the server with --web.enable-lifecycle)"
-	default:
-		return ""
+	case http.StatusNotFound:
+		return " (url must be the server's own address, with its path prefix if it has one)"
 	}
+	if to, err := resp.Location(); err == nil {
+		// A query or a password may be a secret.
+		return fmt.Sprintf(" (redirects are never followed: this one leads to %s, so is url the server's own address?)", &url.URL{Scheme: to.Scheme, Host: to.Host, Path: to.Path})
+	}
+	return ""
 }
+
+// markup is what words leaves out of the pages of gateways.
+var markup = regexp.MustCompile(`(?s)<(style|script|head).*?</(style|script|head)>|<[^>]*>`)
 
 // words shortens an answer's body to what fits a log line.
 func words(body []byte) string {
-	s := strings.Join(strings.Fields(string(body)), " ")
+	if len(body) > 1<<16 {
+		body = body[:1<<16]
+	}
+	text := string(body)
+	if strings.HasPrefix(strings.TrimSpace(text), "<") {
+		text = markup.ReplaceAllString(text, " ")
+	}
+	s := strings.Join(strings.Fields(text), " ")
 	if len(s) > 1000 {
 		s = strings.ToValidUTF8(s[:1000], "") + "…"
 	}
@@ -100,7 +132,7 @@ func words(body []byte) string {
 // ready asks whether the server can take a reload. Prometheus hangs a POST until it is ready, and runs every
 // abandoned one then.
 func (s *server) ready(ctx context.Context) error {
-	_, _, err := s.do(ctx, http.MethodGet, "-", "ready")
+	_, err := s.get(ctx, "-", "ready")
 	var status *statusError
 	if err == nil || errors.As(err, &status) && status.status != http.StatusServiceUnavailable {
 		return err // as it stands: waiting wouldn't help
@@ -108,12 +140,17 @@ func (s *server) ready(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", errNotReady, err)
 }
 
+// refusal begins the body of both servers' answer 500, in all versions (web/web.go in prometheus, httpserver or
+// api/ui in alertmanager). Without it something else speaks.
+const refusal = "failed to reload config: "
+
 // reload asks the server to load its configuration. A refusal is a *refusedError with the server's words; any
-// other error leaves open whether it did.
+// other error but a *statusError below 500 leaves open whether it did.
 func (s *server) reload(ctx context.Context) error {
-	body, status, err := s.do(ctx, http.MethodPost, "-", "reload")
-	if status == http.StatusInternalServerError {
-		return &refusedError{words(body)}
+	body, err := s.do(ctx, http.MethodPost, s.url.JoinPath("-", "reload"))
+	var status *statusError
+	if errors.As(err, &status) && status.status == http.StatusInternalServerError && bytes.HasPrefix(body, []byte(refusal)) {
+		return &refusedError{words: words(body)}
 	}
 	return err
 }
@@ -135,14 +172,14 @@ type loaded struct {
 }
 
 func (s *server) loaded(ctx context.Context) (loaded, error) {
-	body, _, err := s.do(ctx, http.MethodGet, "metrics")
+	body, err := s.get(ctx, "metrics")
 	if err != nil {
 		return loaded{}, err
 	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
 	if err != nil {
-		return loaded{}, fmt.Errorf("GET /metrics: %w", err)
+		return loaded{}, fmt.Errorf("GET /metrics: %w: is this the address of %s?", err, s.name)
 	}
 	success, ok := gauge(families, s.name+"_config_last_reload_successful")
 	if !ok {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"time"
 )
 
 // shelf is where an agent keeps the releases that it accepted: an output_dir that the server reads, or, where the
@@ -18,6 +19,13 @@ type shelf interface {
 	accept(c *candidate, release string, judge func(dir string) error) error
 	// point makes a link name a release. It is an error if that release can't be brought back.
 	point(link, release string) error
+	// stands reports whether the live release was proved after the live link was last made to name it.
+	stands() bool
+	// moved is when the live link was last made to name a release; zero if nobody knows.
+	moved() time.Time
+	// remember keeps what the next process has to know of a reload, nil when it is over; recall returns it.
+	remember(p *posted) error
+	recall() *posted
 	// tidy removes what is no longer needed.
 	tidy() error
 }

@@ -14,3 +14,15 @@ func inodeAndChange(info fs.FileInfo) (uint64, time.Time) {
 	}
 	return 0, info.ModTime()
 }
+
+// identify returns what tells a folder from another one that later has the same name.
+func identify(dir string) (folderID, error) {
+	var st syscall.Stat_t
+	if err := syscall.Stat(dir, &st); err != nil {
+		return folderID{}, err
+	}
+	if st.Mode&syscall.S_IFMT != syscall.S_IFDIR {
+		return folderID{}, syscall.ENOTDIR
+	}
+	return folderID{device: uint64(st.Dev), inode: st.Ino}, nil
+}

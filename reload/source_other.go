@@ -4,8 +4,19 @@ package reload
 
 import (
 	"io/fs"
+	"os"
+	"syscall"
 	"time"
 )
 
 // inodeAndChange returns what is portable: no inode and the modification time.
 func inodeAndChange(info fs.FileInfo) (uint64, time.Time) { return 0, info.ModTime() }
+
+// identify returns what is portable: the name.
+func identify(dir string) (folderID, error) {
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		err = syscall.ENOTDIR
+	}
+	return folderID{name: dir}, err
+}

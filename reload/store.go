@@ -1,6 +1,7 @@
 package reload
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gofrs/flock"
 )
@@ -20,6 +22,8 @@ const (
 	liveLink    = "live"
 	provedLink  = "proved"
 	releasesDir = "releases"
+	// reloadingFile tells of the reload that is under way.
+	reloadingFile = ".reloading"
 )
 
 // store is an output_dir. Whoever calls a method that writes holds its lock.
@@ -101,7 +105,7 @@ func (s store) stage(tree Tree) (string, error) {
 	if err := s.mkdir(releases, 0o750); err != nil {
 		return "", fmt.Errorf("staging a release: %w", outputHint(err))
 	}
-	stage := filepath.Join(releases, fmt.Sprintf("%s%x", tmpPrefix, rand.Uint64()))
+	stage := s.temporary(releases)
 	if err := s.writeTree(stage, tree, s.fileMode); err != nil {
 		return "", errors.Join(fmt.Errorf("staging a release: %w", outputHint(err)), s.remove(stage))
 	}
@@ -130,6 +134,7 @@ func (d disk) writeTree(root string, tree Tree, mode fs.FileMode) error {
 	if err := mkdirs(root, 0o750); err != nil {
 		return err
 	}
+	var files []newFile
 	for _, p := range tree.Paths() {
 		if !filepath.IsLocal(filepath.FromSlash(p)) {
 			return fmt.Errorf("path %q leads out of the release", p)
@@ -142,9 +147,10 @@ func (d disk) writeTree(root string, tree Tree, mode fs.FileMode) error {
 		if err := mkdirs(filepath.Dir(file), folder); err != nil {
 			return err
 		}
-		if err := d.write(file, tree[p], perm); err != nil {
-			return err
-		}
+		files = append(files, newFile{file, tree[p], perm})
+	}
+	if err := d.writeAll(files); err != nil {
+		return err
 	}
 	for _, dir := range order {
 		if err := d.sync(dir); err != nil {
@@ -154,11 +160,17 @@ func (d disk) writeTree(root string, tree Tree, mode fs.FileMode) error {
 	return nil
 }
 
-// commit gives a staged folder its final name. A release of the same name has the same content.
+// commit gives a staged folder its final name. A release of the same name that is there already stays, unless
+// somebody has tampered with it.
 func (s store) commit(stage, hash string) error {
 	err := s.rename(stage, s.path(hash))
 	if errors.Is(err, fs.ErrExist) || errors.Is(err, errNotEmpty) {
-		return s.remove(stage)
+		if there, err := s.read(hash); err == nil && there.Hash() == hash {
+			return s.remove(stage)
+		}
+		if err = s.discard(hash); err == nil {
+			err = s.rename(stage, s.path(hash))
+		}
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("publishing release %s: %w", hash, outputHint(err)), s.remove(stage))
@@ -166,15 +178,76 @@ func (s store) commit(stage, hash string) error {
 	return nil
 }
 
-// point makes a link point to a release by one rename, durably.
+// point makes a link point to a release by one rename, durably. The proved link is also made anew if it is older
+// than the live one.
 func (s store) point(link, hash string) error {
-	if s.current(link) == hash {
+	if s.current(link) == hash && (link != provedLink || s.stands()) {
 		return nil
 	}
-	if err := s.link(filepath.Join(releasesDir, hash), filepath.Join(s.dir, link)); err != nil {
+	name := filepath.Join(s.dir, link)
+	_, err := os.Stat(s.path(hash))
+	if err == nil {
+		err = notFrozen(name)
+	}
+	if err == nil {
+		err = s.link(filepath.Join(releasesDir, hash), name)
+	}
+	if err != nil {
 		return fmt.Errorf("making release %s %s: %w", hash, link, outputHint(err))
 	}
 	return nil
+}
+
+// changed returns when a link was made, zero if there is none.
+func (s store) changed(link string) time.Time {
+	info, err := os.Lstat(filepath.Join(s.dir, link))
+	if err != nil {
+		return time.Time{}
+	}
+	_, changed := inodeAndChange(info)
+	return changed
+}
+
+func (s store) moved() time.Time { return s.changed(liveLink) }
+
+// stands compares the links on disk, so that what one process proved counts for the next one.
+func (s store) stands() bool {
+	live := s.current(liveLink)
+	return live != "" && live == s.current(provedLink) && !s.changed(provedLink).Before(s.changed(liveLink))
+}
+
+// remember keeps a reload beside the links: the server may be at it when this process ends. The file needs no care: a
+// process that dies while it writes has sent nothing yet, and a machine that does takes the server with it.
+func (s store) remember(p *posted) error {
+	name := filepath.Join(s.dir, reloadingFile)
+	if p == nil {
+		return s.remove(name)
+	}
+	data, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	if err := s.step("note", name); err != nil {
+		return err
+	}
+	return os.WriteFile(name, data, 0o640)
+}
+
+func (s store) recall() *posted {
+	data, err := os.ReadFile(filepath.Join(s.dir, reloadingFile))
+	if err != nil {
+		return nil
+	}
+	var p posted
+	if err := json.Unmarshal(data, &p); err != nil || p.release == "" {
+		return nil
+	}
+	return &p
+}
+
+// temporary returns a new name for what is half-done.
+func (s store) temporary(dir string) string {
+	return filepath.Join(dir, fmt.Sprintf("%s%x", tmpPrefix, rand.Uint64()))
 }
 
 // prune removes what a crash left half-written and all but the newest releases; never the live one, never
@@ -215,7 +288,7 @@ func (s store) prune() error {
 // discard removes a release. Its name goes first: a crash half-way must not leave a folder that has the name of a
 // release and not all of its files.
 func (s store) discard(hash string) error {
-	doomed := filepath.Join(s.dir, releasesDir, fmt.Sprintf("%s%x", tmpPrefix, rand.Uint64()))
+	doomed := s.temporary(filepath.Join(s.dir, releasesDir))
 	if err := s.rename(s.path(hash), doomed); err != nil {
 		return err
 	}

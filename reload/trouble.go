@@ -24,8 +24,8 @@ const (
 )
 
 // newTrouble describes an error. It lasts since the trouble of before, if there was one.
-func newTrouble(err error, before *Trouble) *Trouble {
-	t := &Trouble{Since: time.Now()}
+func newTrouble(now time.Time, err error, before *Trouble) *Trouble {
+	t := &Trouble{Since: now}
 	if before != nil {
 		t.Since = before.Since
 	}
@@ -53,8 +53,8 @@ func newTrouble(err error, before *Trouble) *Trouble {
 func (a *Agent) note(wanted, live string, publishErr, serveErr error) {
 	a.statusMu.Lock()
 	defer a.statusMu.Unlock()
-	before := a.status
-	s := Status{Server: before.Server, Live: live, Checked: time.Now(), Unproved: before.Unproved, Confirmed: before.Confirmed}
+	before, now := a.status, a.now()
+	s := Status{Server: before.Server, Live: live, Checked: now, Unproved: before.Unproved, Confirmed: before.Confirmed}
 
 	withheld := publishErr
 	if withheld == nil && wanted != live {
@@ -66,18 +66,24 @@ func (a *Agent) note(wanted, live string, publishErr, serveErr error) {
 	case withheld == nil:
 	case known && wanted != live:
 		s.Refused = wanted
-		s.Withheld = newTrouble(v.err, before.Withheld) // and not the news that it is so still
+		s.Withheld = newTrouble(now, v.err, before.Withheld) // and not the news that it is so still
 	default:
 		if wanted != live {
 			s.Refused = wanted
 		}
-		s.Withheld = newTrouble(withheld, before.Withheld)
+		s.Withheld = newTrouble(now, withheld, before.Withheld)
 	}
 	switch {
 	case a.confirmed:
-		s.Unproved, s.Confirmed = nil, time.Now()
+		s.Unproved, s.Confirmed = nil, now
 	case serveErr != nil:
-		s.Unproved = newTrouble(serveErr, before.Unproved)
+		s.Unproved = newTrouble(now, serveErr, before.Unproved)
+	}
+	switch {
+	case a.serving != nil:
+		s.Serving = a.serving
+	case live == before.Live && s.Unproved == nil:
+		s.Serving = before.Serving
 	}
 	a.status = s
 	a.metrics.release(s)

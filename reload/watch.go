@@ -2,31 +2,39 @@ package reload
 
 import (
 	"context"
-	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// Watcher tells when one of its folders or files may have changed. It is a level trigger: any event means
-// "look again", and what was missed is found by the next look at the folders themselves.
+// Watcher tells when files may have changed. It is a level trigger: any event means "look again", and what the
+// kernel didn't tell is found by the next look at the files themselves.
 //
-// Folders are watched, never files: a watch on a file dies with the first rename over it. For a source that is
-// reached through links the parents of the links are watched too, because that is where a swap shows.
+// Folders are watched, never files: a watch on a file dies with the first rename over it. For what is reached
+// through links the folders of the links are watched too, because that is where a swap shows; for what isn't there
+// yet, the folder above it that is. A look lists folders and asks for the state of files; it reads none of them, and
+// writes nothing.
 type Watcher struct {
-	// Paths are the folders and files to watch. They need not exist yet.
+	// Paths are folders to watch, with everything below them, and files. They need not exist yet.
 	Paths []string
-	// Rescan is how often they are looked at even without an event: network disks have no events, a queue
+	// Patterns returns patterns of files to watch, wherever they are: what beside them is in their folders is no
+	// change. It is called for every look, and must return the same ones in the same order. Optional.
+	Patterns func() []string
+	// Again says that Patterns may return others from now on. Optional.
+	Again <-chan struct{}
+	// Rescan is how often all of them are looked at even without an event: network disks have no events, a queue
 	// can overflow, a folder can be replaced.
 	Rescan time.Duration
 	Logger *slog.Logger
 	// Metrics counts events and errors. Optional.
 	Metrics *WatchMetrics
+
+	// kernel replaces the kernel's notices. Nil outside tests.
+	kernel func(*notices)
 }
 
 // WatchMetrics are shared by all watchers of a process.
@@ -42,116 +50,105 @@ func NewWatchMetrics(reg prometheus.Registerer) *WatchMetrics {
 		}),
 		errors: with.NewCounter(prometheus.CounterOpts{
 			Name: "stoker_watch_errors_total",
-			Help: "Errors of the file system's notices; the periodic look at the folders goes on.",
+			Help: "Looks at folders that the kernel couldn't watch, and losses of its notices; the periodic look at the folders goes on.",
 		}),
 	}
 }
 
-// burst is how long events are collected before notify is called: the swap of a volume is some five events.
-const burst = 20 * time.Millisecond
+const (
+	// burst is how long events are collected before the files are looked at: the swap of a volume is some five
+	// events. It begins with the first event, so that a folder in which something happens all the time is looked at
+	// all the same.
+	burst = 20 * time.Millisecond
+	// rest is how much longer than a look the pause after it is at least, so that such a folder costs a tenth of a
+	// core and no more, however many files there are.
+	rest = 9
+)
 
-// Run calls notify once it watches, and after every change, until ctx ends. Without the kernel's notices (no inotify, or none left)
-// it goes on by looking, and says so once.
+// Run calls notify once it watches, and after every change, until ctx ends. Without the kernel's notices (no inotify,
+// or none left) it goes on by looking, and says so once.
 func (w *Watcher) Run(ctx context.Context, notify func()) error {
-	var events chan fsnotify.Event
-	var failures chan error
-	fsw, err := fsnotify.NewWatcher()
-	if err != nil {
-		w.Logger.Warn("no file system notices, looking at the folders instead", "paths", w.Paths, "every", w.Rescan, "err", err)
-	} else {
-		defer fsw.Close()
-		events, failures = fsw.Events, fsw.Errors
+	kernel := newNotices(w.Rescan, w.Logger, w.Metrics)
+	if w.kernel != nil {
+		w.kernel(kernel)
 	}
-	seen := w.look(fsw)
+	defer kernel.close()
+
+	patterns := w.patterns()
+	var looked time.Time // when the last look was over
+	var took time.Duration
+	look := func() uint64 {
+		began := time.Now()
+		sum := w.look(kernel, patterns)
+		looked = time.Now()
+		took = looked.Sub(began)
+		return sum
+	}
+	seen := look()
 	// What changed before the watches were in place has gone by unseen.
 	notify()
 	ticker := time.NewTicker(w.Rescan)
 	defer ticker.Stop()
 	var pending <-chan time.Time
 	for {
+		asked := false
 		select {
 		case <-ctx.Done():
 			return nil
-		case _, ok := <-events:
-			if !ok {
-				events = nil
-				continue
-			}
-			w.Metrics.event()
+		case <-kernel.came:
 			if pending == nil {
-				pending = time.After(burst)
+				pending = time.After(max(burst, time.Until(looked.Add(rest*took))))
 			}
-		case err, ok := <-failures:
-			if !ok {
-				failures = nil
-				continue
-			}
-			// An overflow, mostly: something was missed.
-			w.Metrics.fail()
-			w.Logger.Warn("file system notices were lost, looking at the folders", "err", err)
-			pending = time.After(burst)
+			continue
 		case <-pending:
 			pending = nil
-			if now := w.look(fsw); now != seen {
-				seen = now
-				notify()
-			}
 		case <-ticker.C:
-			if now := w.look(fsw); now != seen {
-				seen = now
-				notify()
-			}
+		case <-w.Again:
+			asked = true
+		}
+		before := patterns
+		patterns = w.patterns()
+		others := !slices.Equal(patterns, before)
+		if asked && !others {
+			continue
+		}
+		// What changed before new patterns were watched has gone by unseen, too.
+		if now := look(); now != seen || others {
+			seen = now
+			notify()
 		}
 	}
 }
 
-// look watches what isn't watched yet and returns a fingerprint of everything.
-func (w *Watcher) look(fsw *fsnotify.Watcher) uint64 {
-	watch := func(string) {}
-	if fsw != nil {
-		// A folder that was removed drops out of the list by itself, and comes back here.
-		watched := map[string]bool{}
-		for _, dir := range fsw.WatchList() {
-			watched[dir] = true
-		}
-		watch = func(dir string) {
-			if !watched[dir] && fsw.Add(dir) == nil {
-				watched[dir] = true
-			}
-		}
+func (w *Watcher) patterns() []string {
+	if w.Patterns == nil {
+		return nil
 	}
-	var sum uint64
+	return w.Patterns()
+}
+
+// look tells the kernel what to watch and returns a fingerprint of everything.
+func (w *Watcher) look(kernel *notices, patterns []string) uint64 {
+	kernel.begin()
+	defer kernel.end()
+	g := newGlance(kernel.folder)
 	for _, p := range w.Paths {
-		sum = sum*31 + lookAt(p, watch)
-	}
-	return sum
-}
-
-// lookAt returns a fingerprint of path, and calls watch for the folders in which its next change can show: every
-// folder of its tree, its own parent, and the parents of the links on the way to it.
-func lookAt(path string, watch func(dir string)) uint64 {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return 0
-	}
-	watch(filepath.Dir(abs))
-	for p := abs; p != filepath.Dir(p); p = filepath.Dir(p) {
-		if info, err := os.Lstat(p); err == nil && info.Mode()&fs.ModeSymlink != 0 {
-			watch(filepath.Dir(p))
+		abs, err := filepath.Abs(p)
+		if err != nil {
+			continue // only where the working directory is gone
 		}
-	}
-	root := abs
-	if src, err := resolve(abs); err == nil {
-		root = src.root
-		if info, err := os.Stat(abs); err == nil && info.IsDir() {
-			watch(abs) // holds the ..data link of a volume
+		g.way(abs)
+		src, err := resolve(abs)
+		if err != nil {
+			continue // Not there yet, or not any more.
 		}
+		g.tell(src.dir) // which holds the ..data of a volume
+		g.tree(src.root)
 	}
-	s, err := look(root, watch)
-	if err != nil {
-		return 1 // Not there yet, or not any more.
+	for _, p := range patterns {
+		g.pattern(p)
 	}
-	return s.sum
+	return g.stamp().sum
 }
 
 func (m *WatchMetrics) event() {

@@ -168,7 +168,11 @@ func (a *Agent) hold(b *base, m *merge, live fs.FS) (*merge, error) {
 			continue
 		}
 		held[stem] = true
-		if c, ok := last.candidate(stem, site); ok {
+		c, ok, err := last.candidate(stem, site)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
 			candidates = append(candidates, c)
 		}
 	}

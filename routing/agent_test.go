@@ -482,15 +482,17 @@ receivers:
 - name: contact/acme/hook
   # below
 `))}
-	f := last.fragment("acme")
-	if len(f.leaves) != 1 || len(f.receivers) != 1 || len(f.intervals) != 0 {
-		t.Fatalf("%d leaves, %d receivers, %d intervals", len(f.leaves), len(f.receivers), len(f.intervals))
-	}
-	data, err := encode(list(f.leaves[0], f.receivers[0]))
+	f, err := last.fragment("acme")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := header + "- receiver: contact/acme/hook\n- name: contact/acme/hook\n"; string(data) != want {
-		t.Errorf("got\n%s", data)
+	want := map[string]string{"routes": "- receiver: contact/acme/hook\n", "receivers": "- name: contact/acme/hook\n"}
+	if len(f.items) != len(want) {
+		t.Errorf("%d lists, want %d", len(f.items), len(want))
+	}
+	for key, text := range want {
+		if got := string(f.items[key]); got != text {
+			t.Errorf("%s are\n%s", key, got)
+		}
 	}
 }

@@ -31,21 +31,48 @@ type contactFile struct {
 //
 // Hidden files and folders are left out. Links are followed as long as they stay inside, so a link in a
 // pull request can't show stoker a file of another place. A folder that a ConfigMap is mounted to is read
-// through its ..data link, once, so that all files are of one version.
+// through its ..data link, once, so that all files are of one version. A version that was replaced while it
+// was read is read again: its writer may have removed half of it already, and what is missing then would be
+// taken for contacts that are gone.
 func readFolder(ctx context.Context, dir string, site Site) ([]contactFile, error) {
 	whole := func(format string, args ...any) error {
 		return scanner.ErrorList{noPosition(dir, fmt.Sprintf(format, args...))}
 	}
+	for range 5 {
+		files, replaced, err := readVersion(ctx, dir, site)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case replaced:
+			continue
+		case err != nil:
+			return nil, whole("%v", err)
+		case len(files) == 0:
+			return nil, whole("holds no contact file, <stem>.yml")
+		}
+		rejectDoubles(files)
+		slices.SortFunc(files, func(a, b contactFile) int { return cmp.Compare(a.name, b.name) })
+		return files, nil
+	}
+	return nil, whole("is replaced faster than it can be read")
+}
+
+// readVersion reads what is in the folder now, and tells whether it was another one in the end.
+func readVersion(ctx context.Context, dir string, site Site) (files []contactFile, replaced bool, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, whole("%v", cause(err))
+		return nil, false, cause(err)
 	}
 	defer root.Close()
+	now := dir
 	if data, err := root.OpenRoot("..data"); err == nil {
 		defer data.Close()
-		root = data
+		root, now = data, filepath.Join(dir, "..data")
 	}
-	var files []contactFile
+	read, err := root.Stat(".")
+	if err != nil {
+		return nil, false, cause(err)
+	}
 	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -65,15 +92,8 @@ func readFolder(ctx context.Context, dir string, site Site) ([]contactFile, erro
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, whole("%v", err)
-	}
-	if len(files) == 0 {
-		return nil, whole("holds no contact file, <stem>.yml")
-	}
-	rejectDoubles(files)
-	slices.SortFunc(files, func(a, b contactFile) int { return cmp.Compare(a.name, b.name) })
-	return files, nil
+	after, statErr := os.Stat(now)
+	return files, statErr == nil && !os.SameFile(read, after), err
 }
 
 // readContactFile reads one file of the folder; false if it isn't meant to be a contact.

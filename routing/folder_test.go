@@ -2,6 +2,8 @@ package routing
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -96,5 +98,69 @@ func TestFolderBehindLink(t *testing.T) {
 	h.opts.Contacts.Dir = filepath.Join(h.dir, "current/contacts")
 	if diff := cmp.Diff([]string{"acme.yml: acme"}, h.readable()); diff != "" {
 		t.Errorf("found (-want +got):\n%s", diff)
+	}
+}
+
+// A version is never half-read: while git-sync moves the link over and over, and removes every old version at once, it
+// is always all contacts of one version.
+func TestFolderIsReadInOneVersion(t *testing.T) {
+	for _, kind := range []string{"git-sync", "ConfigMap"} {
+		t.Run(kind, func(t *testing.T) {
+			h := newHouse(t)
+			dir, link := filepath.Join(h.dir, "current"), filepath.Join(h.dir, "current")
+			if kind == "ConfigMap" {
+				dir = filepath.Join(h.dir, "contacts")
+				link = filepath.Join(dir, "..data")
+			}
+			const contacts = 20
+			old := ""
+			swap := func(version int) {
+				next := filepath.Join(filepath.Dir(link), fmt.Sprintf("..v%d", version))
+				errs := []error{os.MkdirAll(next, 0o755)}
+				for i := range contacts {
+					errs = append(errs, os.WriteFile(filepath.Join(next, fmt.Sprintf("c%02d.yml", i)), fmt.Appendf(nil, "version %d", version), 0o644))
+				}
+				errs = append(errs, os.Symlink(filepath.Base(next), link+".tmp"), os.Rename(link+".tmp", link))
+				if old != "" {
+					errs = append(errs, os.RemoveAll(old))
+				}
+				old = next
+				if err := errors.Join(errs...); err != nil {
+					t.Error(err)
+				}
+			}
+			swap(0)
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for version := 1; ctx.Err() == nil; version++ {
+					swap(version)
+				}
+			}()
+			defer func() { cancel(); <-done }()
+			good := 0
+			for range 300 {
+				files, err := readFolder(t.Context(), dir, Site{})
+				if err != nil {
+					if !strings.Contains(err.Error(), "faster than it can be read") && !strings.Contains(err.Error(), "no such file") {
+						t.Fatal(err)
+					}
+					continue // Too fast to follow, and said so.
+				}
+				good++
+				if len(files) != contacts {
+					t.Fatalf("%d contacts, want %d", len(files), contacts)
+				}
+				for _, f := range files {
+					if string(f.source) != string(files[0].source) {
+						t.Fatalf("%s and %s of one folder", f.source, files[0].source)
+					}
+				}
+			}
+			if good == 0 {
+				t.Error("no version was ever read")
+			}
+		})
 	}
 }

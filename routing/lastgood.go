@@ -63,22 +63,25 @@ func (l *lastGood) stems() []string {
 // candidate returns the last good version of a contact. If that can't be made again, because a secret is
 // not mounted yet or the site changed its rules, what the live release says about the contact stands in
 // for it: that must not leave anybody untold.
-func (l *lastGood) candidate(stem string, site Site) (candidate, bool) {
+func (l *lastGood) candidate(stem string, site Site) (c candidate, ok bool, err error) {
 	source, ok := l.sources[stem]
 	if !ok {
-		return candidate{}, false
+		return candidate{}, false, nil
 	}
 	contact, err := ParseContact(contactsFolder+"/"+stem+".yml", source, site)
 	if err == nil {
 		contact.tests = nil // it was accepted with them; they are no reason to leave it untold
-		return candidate{stem: stem, source: source, contact: contact}, true
+		return candidate{stem: stem, source: source, contact: contact}, true, nil
 	}
-	f := l.fragment(stem)
-	return candidate{stem: stem, source: source, fragment: f}, len(f.leaves) > 0
+	f, err := l.fragment(stem)
+	if err != nil {
+		return candidate{}, false, fmt.Errorf("live release: contact %q: %w", stem, err)
+	}
+	return candidate{stem: stem, source: source, fragment: f}, len(f.items[routesList]) > 0, nil
 }
 
 // fragment cuts what a contact added out of the live configuration.
-func (l *lastGood) fragment(stem string) *fragment {
+func (l *lastGood) fragment(stem string) (*fragment, error) {
 	prefix := reservedPrefix + stem + "/"
 	own := func(items *yaml.Node, key string) []*yaml.Node {
 		var found []*yaml.Node
@@ -94,13 +97,10 @@ func (l *lastGood) fragment(stem string) *fragment {
 	if l.main != nil {
 		root = l.main.Content[0]
 	}
-	return &fragment{
-		stem:      stem,
-		file:      contactsFolder + "/" + stem + ".yml",
-		leaves:    own(get(get(root, "route"), "routes"), "receiver"),
-		receivers: own(get(root, "receivers"), "name"),
-		intervals: own(get(root, "time_intervals"), "name"),
-	}
+	return newFragment(contactsFolder+"/"+stem+".yml",
+		own(get(get(root, "route"), routesList), "receiver"),
+		own(get(root, receiversList), "name"),
+		own(get(root, intervalsList), "name"))
 }
 
 // uncomment drops the comments below n. What this package writes has none, so they are the base's, which

@@ -14,15 +14,6 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A fragment is what one contact adds to the configuration.
-type fragment struct {
-	stem      string
-	file      string
-	leaves    []*yaml.Node
-	receivers []*yaml.Node
-	intervals []*yaml.Node
-}
-
 // Merge adds contacts to a base configuration:
 //
 //	route:                                 route:
@@ -143,7 +134,7 @@ func (m *merge) reject(problems func(candidate) scanner.ErrorList) bool {
 
 // write makes the merged file and reads it as Alertmanager would.
 func (m *merge) write(b *base) (*config.Config, error) {
-	data, err := encode(b.wrap(m.accepted))
+	data, err := b.write(m.accepted)
 	if err != nil {
 		return nil, err
 	}
@@ -161,52 +152,20 @@ func withoutValues(msg string) string {
 	return strings.Join(parts, "`")
 }
 
-// wrap returns the base's tree with its routing as the first child of its root and the contacts after it.
-func (b *base) wrap(candidates []candidate) *yaml.Node {
-	doc := *b.doc
-	root := flatten(doc.Content[0])
-	doc.Content = []*yaml.Node{root}
-	route := flatten(get(root, "route"))
-	own := object("receiver", text(b.config.Route.Receiver), "continue", boolean(true))
-	for i := 0; i+1 < len(route.Content); i += 2 {
-		if route.Content[i].Value == "routes" {
-			own.Content = append(own.Content, route.Content[i:i+2]...)
-			route.Content = slices.Delete(route.Content, i, i+2)
-			break
-		}
-	}
-	routes := []*yaml.Node{own}
-	var receivers, intervals []*yaml.Node
-	for _, c := range candidates {
-		routes = append(routes, c.fragment.leaves...)
-		receivers = append(receivers, c.fragment.receivers...)
-		intervals = append(intervals, c.fragment.intervals...)
-	}
-	set(route, "routes", list(routes...))
-	set(root, "route", route)
-	if len(receivers) > 0 {
-		set(root, "receivers", extend(get(root, "receivers"), receivers...))
-	}
-	if len(intervals) > 0 {
-		set(root, "time_intervals", extend(get(root, "time_intervals"), intervals...))
-	}
-	return &doc
-}
-
 // minEscalationInterval is the least time between two notifications of a group that escalates.
 const minEscalationInterval = model.Duration(5 * time.Minute)
 
 // compile turns a contact into what Alertmanager is to be given, or says what it needs of the base.
 func (c *Contact) compile(global *config.GlobalConfig) (*fragment, scanner.ErrorList) {
 	r := reader{file: c.File}
-	f := &fragment{stem: c.Stem, file: c.File}
+	var leaves, receivers, intervals []*yaml.Node
 	prefix := reservedPrefix + c.Stem + "/"
 	for i, l := range c.leaves {
 		receiver := prefix + l.method
 		if l.after > 0 {
 			receiver += "/" + l.after.String()
 		}
-		f.leaves = append(f.leaves, l.route(receiver, prefix))
+		leaves = append(leaves, l.route(receiver, prefix))
 		if slices.ContainsFunc(c.leaves[:i], func(earlier leaf) bool { return earlier.step == l.step }) {
 			continue // another leaf of the same receiver
 		}
@@ -218,12 +177,16 @@ func (c *Contact) compile(global *config.GlobalConfig) (*fragment, scanner.Error
 		}
 		entry := object("send_resolved", boolean(l.sendResolved))
 		entry.Content = append(entry.Content, settings.Content...)
-		f.receivers = append(f.receivers, object("name", word(receiver), section, list(entry)))
+		receivers = append(receivers, object("name", word(receiver), section, list(entry)))
 	}
 	for _, q := range c.quietHours {
 		if slices.ContainsFunc(c.leaves, func(l leaf) bool { return l.quiet == q.name }) {
-			f.intervals = append(f.intervals, q.interval(prefix+q.name, c.location))
+			intervals = append(intervals, q.interval(prefix+q.name, c.location))
 		}
+	}
+	f, err := newFragment(c.File, leaves, receivers, intervals)
+	if err != nil {
+		r.problems = append(r.problems, noPosition(c.File, err.Error()))
 	}
 	return f, r.problems
 }

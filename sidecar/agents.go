@@ -71,9 +71,10 @@ func (s *Sidecar) add(name string, agent Agent, next func(time.Time) time.Time) 
 }
 
 // watch pokes a loop when something changes at the paths.
-func (s *Sidecar) watch(l *loop, rescan model.Duration, paths ...string) {
+func (s *Sidecar) watch(l *loop, rescan model.Duration, paths ...string) *reload.Watcher {
 	w := &reload.Watcher{Paths: paths, Rescan: time.Duration(rescan), Logger: l.logger, Metrics: s.watchMetrics}
 	s.watchers = append(s.watchers, watcher{w, l.poke})
+	return w
 }
 
 func (s *Sidecar) addDiscovery() (err error) {
@@ -119,8 +120,10 @@ func (s *Sidecar) addAlertmanager() (err error) {
 		return err
 	}
 	paths := []string{s.cfg.Contacts.Dir}
-	if s.cfg.Contacts.SecretsDir != "" {
-		paths = append(paths, s.cfg.Contacts.SecretsDir)
+	for _, p := range []string{s.cfg.Contacts.SecretsDir, s.cfg.Contacts.AgeIdentityFile} {
+		if p != "" {
+			paths = append(paths, p)
+		}
 	}
 	contacts := &settled{agent: s.routing, path: s.cfg.Contacts.Dir, settle: time.Duration(cfg.Settle)}
 	l := s.add(agentRouting, contacts, every(confirmEvery))
@@ -161,7 +164,20 @@ func (s *Sidecar) addRelease(name string, agent *reload.Agent, cfg *reload.Confi
 		s.outputs = append(s.outputs, cfg.OutputDir)
 	}
 	l := s.add(name, agent, every(confirmEvery))
-	s.watch(l, cfg.RescanInterval, cfg.SourceDir)
+	var paths []string
+	if cfg.SourceDir != "" {
+		paths = append(paths, cfg.SourceDir)
+	}
+	w := s.watch(l, cfg.RescanInterval, paths...)
+	// What the files refer to may be others after each pass.
+	again := make(chan struct{}, 1)
+	w.Patterns, w.Again = agent.Patterns, again
+	l.passed = func() {
+		select {
+		case again <- struct{}{}:
+		default:
+		}
+	}
 	return l
 }
 

@@ -20,7 +20,7 @@ import (
 // are worth a look. Both are in order of file and line.
 func Check(ctx context.Context, cfg *Config) (problems, warnings scanner.ErrorList) {
 	if cfg.Prometheus != nil {
-		p, w := checkRelease(ctx, reload.NewPrometheus, cfg.Prometheus, nil)
+		_, p, w := checkRelease(ctx, reload.NewPrometheus, cfg.Prometheus, nil)
 		problems, warnings = append(problems, p...), append(warnings, w...)
 	}
 	if cfg.Alertmanager != nil {
@@ -39,16 +39,12 @@ func Check(ctx context.Context, cfg *Config) (problems, warnings scanner.ErrorLi
 
 // checkAlertmanager checks the base by itself, the contacts, and the release that they make together.
 func checkAlertmanager(ctx context.Context, cfg *Config) (problems, warnings scanner.ErrorList) {
-	problems, warnings = checkRelease(ctx, reload.NewAlertmanager, cfg.Alertmanager, nil)
+	base, problems, warnings := checkRelease(ctx, reload.NewAlertmanager, cfg.Alertmanager, nil)
 	if cfg.Contacts == nil {
 		return problems, warnings
 	}
-	var base map[string][]byte
-	if len(problems) == 0 {
-		var err error
-		if base, err = baseOf(ctx, cfg); err != nil {
-			return listOf(err), warnings
-		}
+	if len(problems) > 0 {
+		base = nil // A merge into it would show the same faults once more.
 	}
 	p, w := routing.Check(ctx, routingOptions(cfg), base)
 	problems, warnings = append(problems, p...), append(warnings, w...)
@@ -59,7 +55,7 @@ func checkAlertmanager(ctx context.Context, cfg *Config) (problems, warnings sca
 	if err != nil {
 		return listOf(err), warnings
 	}
-	merged, _ := checkRelease(ctx, reload.NewAlertmanager, cfg.Alertmanager, contacts.Generate)
+	_, merged, _ := checkRelease(ctx, reload.NewAlertmanager, cfg.Alertmanager, contacts.Generate)
 	return merged, warnings
 }
 
@@ -75,23 +71,14 @@ func CheckContacts(ctx context.Context, cfg *Config, dirs []string) (problems, w
 	return problems, warnings
 }
 
-func checkRelease(ctx context.Context, kind func(reload.Config, reload.Options) (*reload.Agent, error), cfg *reload.Config, generate reload.Generate) (problems, warnings scanner.ErrorList) {
+// checkRelease judges one release, and returns its files.
+func checkRelease(ctx context.Context, kind func(reload.Config, reload.Options) (*reload.Agent, error), cfg *reload.Config, generate reload.Generate) (files map[string][]byte, problems, warnings scanner.ErrorList) {
 	a, err := kind(*cfg, reload.Options{Generate: generate})
 	if err != nil {
-		return listOf(err), nil
+		return nil, listOf(err), nil
 	}
-	_, warnings, err = a.Preview(ctx)
-	return listOf(err), warnings
-}
-
-// baseOf returns the hand-written files of Alertmanager.
-func baseOf(ctx context.Context, cfg *Config) (map[string][]byte, error) {
-	a, err := reload.NewAlertmanager(*cfg.Alertmanager, reload.Options{})
-	if err != nil {
-		return nil, err
-	}
-	tree, _, err := a.Preview(ctx)
-	return tree, err
+	files, warnings, err = a.Preview(ctx)
+	return files, listOf(err), warnings
 }
 
 func routingOptions(cfg *Config) routing.Options {

@@ -48,8 +48,8 @@ type loop struct {
 	agent  Agent
 	next   func(now time.Time) time.Time
 	logger *slog.Logger
-	// changed is called after a pass that changed something. Optional.
-	changed func()
+	// passed is called after every pass, and changed after one that changed something. Optional.
+	passed, changed func()
 	// patient says that next knows when to try again after an error too, as with a network that said
 	// Retry-After; else the pauses are those of the loop.
 	patient bool
@@ -153,6 +153,7 @@ func (l *loop) pass(ctx context.Context) Result {
 	ctx, cancel := context.WithTimeout(ctx, passLimit)
 	defer cancel()
 	began := time.Now()
+	defer giveBack(allocated())
 	l.mu.Lock()
 	l.since = began
 	before := l.last
@@ -181,6 +182,9 @@ func (l *loop) pass(ctx context.Context) Result {
 		l.logger.Debug("sync failed again", "err", r.Error)
 	case before.Outcome == "error":
 		l.logger.Info("sync succeeded again", "changed", changed)
+	}
+	if l.passed != nil {
+		l.passed()
 	}
 	if changed && l.changed != nil {
 		l.changed()

@@ -1,15 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"net"
-	"net/http"
-	"net/http/httptest"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strconv"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,242 +15,191 @@ import (
 	"github.com/stoker-project/stoker/reload/servertest"
 )
 
-// The benchmarks run the real command as a process of its own, as users do.
-
-// stokerCommand returns the test binary dressed as stoker (see TestMain).
-func stokerCommand(b *testing.B, dir string, args ...string) *exec.Cmd {
-	b.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		b.Fatal(err)
-	}
-	link := filepath.Join(b.TempDir(), "stoker")
-	if err := os.Symlink(self, link); err != nil {
-		b.Fatal(err)
-	}
-	cmd := exec.Command(link, args...)
-	cmd.Dir = dir
-	return cmd
-}
-
-// site writes a configuration for one Prometheus at url and n rule files.
-func site(b *testing.B, url string, rules int) (dir string) {
-	b.Helper()
-	dir = b.TempDir()
-	files := map[string]string{
-		"stoker.yml":               "prometheus: { url: '" + url + "', source_dir: source, output_dir: out, settle: 10ms }\n",
-		"source/prometheus.yml":    "rule_files: [rules/*.yml]\n",
-		"source/rules/placeholder": "",
-	}
-	for i := range rules {
-		files[fmt.Sprintf("source/rules/%d.yml", i)] = fmt.Sprintf("groups: [{ name: g%d, rules: [{ alert: Down, expr: up == 0 }] }]\n", i)
-	}
-	for name, content := range files {
-		p := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-			b.Fatal(err)
-		}
-		if err := os.WriteFile(p, []byte(content), 0o644); err != nil {
-			b.Fatal(err)
-		}
-	}
-	return dir
-}
-
-// BenchmarkFirstRelease is from the start of the process to its end with a first checked release on disk, as an
-// init container does it. The floor is a process that only prints its version.
-func BenchmarkFirstRelease(b *testing.B) {
-	for _, rules := range []int{1, 1000} {
-		b.Run(fmt.Sprintf("rules=%d", rules), func(b *testing.B) {
-			dir := site(b, "http://127.0.0.1:1", rules)
-			var spent, floor time.Duration
-			for b.Loop() {
-				if err := os.RemoveAll(filepath.Join(dir, "out")); err != nil {
-					b.Fatal(err)
-				}
-				began := time.Now()
-				if out, err := stokerCommand(b, dir, "sync", "--publish-only").CombinedOutput(); err != nil {
-					b.Fatalf("%v\n%s", err, out)
-				}
-				spent += time.Since(began)
-				began = time.Now()
-				if out, err := stokerCommand(b, dir, "version").CombinedOutput(); err != nil {
-					b.Fatalf("%v\n%s", err, out)
-				}
-				floor += time.Since(began)
-			}
-			b.ReportMetric(float64(spent.Milliseconds())/float64(b.N), "ms/release")
-			b.ReportMetric(float64(floor.Milliseconds())/float64(b.N), "ms/version")
-			b.ReportMetric(float64(spent)/float64(floor), "x-version")
-		})
-	}
-}
-
-// BenchmarkChangeToPost is from a swap of the source on disk to the arrival of the POST at the server. The floor
-// is the same POST sent by this process.
-func BenchmarkChangeToPost(b *testing.B) {
-	reloads := make(chan time.Time, 10)
-	loaded := 1.0
-	fake := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/-/reload":
-			loaded++
-			reloads <- time.Now()
-		case "/metrics":
-			fmt.Fprintf(w, "prometheus_config_last_reload_successful 1\nprometheus_config_last_reload_success_timestamp_seconds %v\n", loaded)
-		case "/api/v1/status/config":
-			fmt.Fprint(w, `{"data":{"yaml":""}}`)
-		case "/api/v1/rules":
-			fmt.Fprint(w, `{"data":{"groups":[{"name":"g0","file":"0.yml"}]}}`)
-		}
-	}))
-	defer fake.Close()
-	dir := site(b, fake.URL, 1)
-	// A link that is swapped, as git-sync does it.
-	source := filepath.Join(dir, "source")
-	version := func(i int) string { return filepath.Join(dir, "v"+strconv.Itoa(i)) }
-	if err := os.Rename(source, version(0)); err != nil {
-		b.Fatal(err)
-	}
-	if err := os.Symlink("v0", source); err != nil {
-		b.Fatal(err)
-	}
-	cmd := stokerCommand(b, dir, "run", "--web.listen-address=127.0.0.1:0")
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	defer func() { cmd.Process.Signal(os.Interrupt); cmd.Wait() }()
-	<-reloads
-	b.ResetTimer()
-	var spent, floor time.Duration
-	n := 0
-	for b.Loop() {
-		n++
-		next := version(n)
-		if err := os.CopyFS(next, os.DirFS(version(0))); err != nil {
-			b.Fatal(err)
-		}
-		rules := fmt.Sprintf("groups: [{ name: g0, rules: [{ alert: Down, expr: up == %d }] }]\n", n)
-		if err := os.WriteFile(filepath.Join(next, "rules", "0.yml"), []byte(rules), 0o644); err != nil {
-			b.Fatal(err)
-		}
-		if err := os.Symlink("v"+strconv.Itoa(n), source+".tmp"); err != nil {
-			b.Fatal(err)
-		}
-		began := time.Now()
-		if err := os.Rename(source+".tmp", source); err != nil {
-			b.Fatal(err)
-		}
-		spent += (<-reloads).Sub(began)
-		began = time.Now()
-		resp, err := http.Post(fake.URL+"/-/reload", "", nil)
-		if err != nil {
-			b.Fatal(err)
-		}
-		resp.Body.Close()
-		floor += (<-reloads).Sub(began)
-	}
-	b.ReportMetric(float64(spent.Microseconds())/1000/float64(n), "ms/change")
-	b.ReportMetric(float64(spent)/float64(floor), "x-post")
-}
-
-// BenchmarkIdle measures a stoker that has nothing to do, beside a real Prometheus: its memory and the CPU that
-// it uses in ten seconds. It is no loop, so it takes -benchtime=1x.
-func BenchmarkIdle(b *testing.B) {
-	for _, rules := range []int{1, 1000} {
-		b.Run(fmt.Sprintf("rules=%d", rules), func(b *testing.B) {
-			dir := site(b, "http://127.0.0.1:1", rules)
-			if out, err := stokerCommand(b, dir, "sync", "--publish-only").CombinedOutput(); err != nil {
-				b.Fatalf("%v\n%s", err, out)
-			}
-			server := servertest.Prometheus(b, servertest.ConfigFile(filepath.Join(dir, "out", "live", "prometheus.yml")))
-			config := "prometheus: { url: '" + server.URL() + "', source_dir: source, output_dir: out }\n"
-			if err := os.WriteFile(filepath.Join(dir, "stoker.yml"), []byte(config), 0o644); err != nil {
-				b.Fatal(err)
-			}
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				b.Fatal(err)
-			}
-			address := l.Addr().String()
-			l.Close()
-			cmd := stokerCommand(b, dir, "run", "--web.listen-address="+address)
-			cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(runtime.NumCPU()))
-			if err := cmd.Start(); err != nil {
-				b.Fatal(err)
-			}
-			defer func() { cmd.Process.Signal(os.Interrupt); cmd.Wait() }()
-			servertest.Eventually(b, time.Minute, func() error {
-				// The first pass, and the one that follows when the watches are in place.
-				answer, err := ask(http.MethodGet, "http://"+address+"/metrics", "")
-				if err == nil && !strings.Contains(answer, `stoker_syncs_total{agent="prometheus",result="noop"} 2`) {
-					err = fmt.Errorf("%s", answer)
-				}
-				return err
-			})
-			for b.Loop() {
-				before := cpuSeconds(b, cmd.Process.Pid)
-				time.Sleep(10 * time.Second)
-				b.ReportMetric((cpuSeconds(b, cmd.Process.Pid)-before)*10, "cpu-%")
-			}
-			rss, anon := memory(b, cmd.Process.Pid)
-			b.ReportMetric(rss, "rss-MB")
-			b.ReportMetric(anon, "anon-MB")
-		})
-	}
-}
-
-// cpuSeconds is the user and system time of a process so far.
-func cpuSeconds(b *testing.B, pid int) float64 {
-	b.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		b.Fatal(err)
-	}
-	fields := strings.Fields(string(data)[strings.LastIndex(string(data), ")"):])
-	ticks := 0.0
-	for _, f := range fields[12:14] { // utime and stime, as of proc(5)
-		n, err := strconv.ParseFloat(f, 64)
-		if err != nil {
-			b.Fatal(err)
-		}
-		ticks += n
-	}
-	return ticks / 100
-}
-
-// memory is the resident and the anonymous memory of a process in MB.
-func memory(b *testing.B, pid int) (rss, anon float64) {
-	b.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		b.Fatal(err)
-	}
-	for line := range strings.Lines(string(data)) {
-		var kb float64
-		if n, _ := fmt.Sscanf(line, "VmRSS: %f kB", &kb); n == 1 {
-			rss = kb / 1024
-		}
-		if n, _ := fmt.Sscanf(line, "RssAnon: %f kB", &kb); n == 1 {
-			anon = kb / 1024
-		}
-	}
-	return rss, anon
-}
-
-// BenchmarkBinary reports the size of the binary as `make build` makes it.
-func BenchmarkBinary(b *testing.B) {
-	out := filepath.Join(b.TempDir(), "stoker")
-	build := exec.Command("go", "build", "-o", out, "-ldflags", "-s -w", ".")
+// BenchmarkStoker runs the program as it is released, as a process of its own beside real servers. Each part is one
+// subject, and says what its floor is: the least that anything could need, measured in the same run. Some of it takes
+// minutes; `go test -bench=Stoker/ChangeToPost ./cmd/stoker` runs one part.
+func BenchmarkStoker(b *testing.B) {
+	program := filepath.Join(b.TempDir(), "stoker")
+	build := exec.Command("go", "build", "-o", program, "-ldflags", "-s -w", ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if msg, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, msg)
 	}
-	info, err := os.Stat(out)
+	for _, part := range []struct {
+		name string
+		run  func(b *testing.B, program string)
+	}{
+		{"Binary", benchmarkBinary},
+		{"FirstRelease", benchmarkFirstRelease},
+		{"ChangeToPost", benchmarkChangeToPost},
+		{"FixToProof", benchmarkFixToProof},
+		{"Idle", benchmarkIdle},
+		{"Limit", benchmarkLimit},
+	} {
+		b.Run(part.name, func(b *testing.B) { part.run(b, program) })
+	}
+}
+
+// benchmarkBinary reports the size of the program as `make build` makes it.
+func benchmarkBinary(b *testing.B, program string) {
+	for b.Loop() {
+	}
+	b.ReportMetric(float64(size(b, program))/1e6, "MB")
+}
+
+// site is a folder with a stoker.yml and what it mentions.
+type site struct {
+	b   *testing.B
+	dir string
+}
+
+func newSite(b *testing.B) *site { return &site{b, b.TempDir()} }
+
+func (s *site) path(name string) string { return filepath.Join(s.dir, filepath.FromSlash(name)) }
+
+func (s *site) write(name, content string) {
+	s.b.Helper()
+	must(s.b, os.MkdirAll(filepath.Dir(s.path(name)), 0o755))
+	must(s.b, os.WriteFile(s.path(name), []byte(content), 0o644))
+}
+
+// config writes the stoker.yml with one section for each server that has a URL.
+func (s *site) config(prometheus, alertmanager, more string) {
+	s.b.Helper()
+	text := ""
+	if prometheus != "" {
+		text += "prometheus: { url: '" + prometheus + "', source_dir: source/prometheus, output_dir: out/prometheus }\n"
+	}
+	if alertmanager != "" {
+		text += "alertmanager: { url: '" + alertmanager + "', source_dir: source/alertmanager, output_dir: out/alertmanager }\n"
+	}
+	s.write("stoker.yml", text+more)
+	must(s.b, os.MkdirAll(s.path("out"), 0o755))
+}
+
+// rules writes n rule files of one rule each, a hundred to a folder, and the main file for them.
+func (s *site) rules(n, version int) {
+	s.b.Helper()
+	main := "rule_files:\n"
+	for i := 0; i < n; i += 100 {
+		main += fmt.Sprintf("- rules/%d/*.yml\n", i/100)
+	}
+	s.write("source/prometheus/prometheus.yml", main)
+	for i := range n {
+		s.write(fmt.Sprintf("source/prometheus/rules/%d/%d.yml", i/100, i), ruleFile(fmt.Sprint("g", i), version))
+	}
+}
+
+// ruleFile is one rule as people write them; the version makes its content another one.
+func ruleFile(group string, version int) string {
+	return fmt.Sprintf(`groups:
+- name: %s
+  rules:
+  - alert: NodeDown
+    expr: sum by (instance) (rate(node_cpu_seconds_total{mode="idle", job="%s"}[5m])) < 0.0%d
+    for: 5m
+    labels: { severity: critical, audience: public }
+    annotations:
+      summary: "{{ $labels.instance }} is idle"
+      description: The processor of {{ $labels.instance }} has been idle at {{ $value | humanizePercentage }}.
+`, group, group, version+1)
+}
+
+// benchPatience is how long anything may take: a process that has hardly any memory for its own code doesn't end by itself.
+const benchPatience = 2 * time.Minute
+
+// publish makes the first releases, so that the servers can start.
+func (s *site) publish(program string) {
+	s.b.Helper()
+	ctx, cancel := context.WithTimeout(s.b.Context(), benchPatience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, "sync", "--publish-only")
+	cmd.Dir = s.dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.b.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// prometheus starts a real Prometheus on the live release.
+func (s *site) prometheus() *servertest.Server {
+	s.b.Helper()
+	return servertest.Prometheus(s.b, servertest.ConfigFile(s.path("out/prometheus/live/prometheus.yml")))
+}
+
+// alertmanager starts a real Alertmanager on the live release.
+func (s *site) alertmanager() *servertest.Server {
+	s.b.Helper()
+	return servertest.Alertmanager(s.b, servertest.ConfigFile(s.path("out/alertmanager/live/alertmanager.yml")))
+}
+
+// run starts `stoker run` and waits until it has nothing more to do: until the first pass of every agent and the one
+// that follows when the watches are in place are done.
+func (s *site) run(program string) *servertest.Server {
+	s.b.Helper()
+	server := servertest.Stoker(s.b, program, servertest.Dir(s.dir), servertest.ConfigFile(s.path("stoker.yml")))
+	servertest.Eventually(s.b, benchPatience, func() error {
+		page, err := server.Get("/metrics")
+		if err != nil {
+			return err
+		}
+		for _, agent := range []string{"prometheus", "alertmanager"} {
+			declared := fmt.Sprintf("stoker_syncs_total{agent=%q,result=\"noop\"} ", agent)
+			_, rest, ok := strings.Cut(string(page), declared)
+			if ok && (strings.HasPrefix(rest, "0\n") || strings.HasPrefix(rest, "1\n")) {
+				return fmt.Errorf("%s isn't at rest:\n%s", agent, page)
+			}
+		}
+		return nil
+	})
+	return server
+}
+
+// link returns the release that a link of an output_dir names.
+func (s *site) link(server, link string) string {
+	target, _ := os.Readlink(s.path("out/" + server + "/" + link)) // "" until there is one
+	return filepath.Base(target)
+}
+
+// proved waits until another release than before is proved, and returns when that was, to a millisecond.
+func (s *site) proved(server, before string) time.Time {
+	s.b.Helper()
+	deadline := time.Now().Add(benchPatience)
+	for s.link(server, "proved") == before {
+		if time.Now().After(deadline) {
+			s.b.Fatalf("no new release of %s is proved", server)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return time.Now()
+}
+
+func must(b *testing.B, err error) {
+	b.Helper()
 	if err != nil {
 		b.Fatal(err)
 	}
-	for b.Loop() {
+}
+
+// times are measurements of one thing.
+type times []time.Duration
+
+func (ts times) median() time.Duration {
+	if len(ts) == 0 {
+		return 0
 	}
-	b.ReportMetric(float64(info.Size())/1e6, "MB")
+	sorted := slices.Sorted(slices.Values(ts))
+	return sorted[len(sorted)/2]
+}
+
+// report prints the median of some measurements in milliseconds, and the least and the most of them.
+func (ts times) report(b *testing.B, name string) {
+	ms := func(d time.Duration) float64 { return math.Round(float64(d.Microseconds())/10) / 100 }
+	b.ReportMetric(ms(ts.median()), name+"-ms")
+	b.ReportMetric(ms(slices.Min(ts)), name+"-min-ms")
+	b.ReportMetric(ms(slices.Max(ts)), name+"-max-ms")
+}
+
+// ratio is how many times the median of others goes into that of these.
+func (ts times) ratio(others times) float64 {
+	return float64(ts.median()) / float64(others.median())
 }

@@ -96,6 +96,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return terminated // --help was answered
 	}
 	if err == nil {
+		if err := limitHeap(); err != nil {
+			a.logger().Debug("heap not limited", "err", err)
+		}
 		ctx, stop := a.signals()
 		defer stop()
 		err = commands[command](ctx)

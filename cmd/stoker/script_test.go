@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -29,14 +31,19 @@ type world struct {
 	api     *httptest.Server
 	node    *icontest.Node
 	inbox   *inboxtest.Inbox
+	// sources are the folders and links that are swapped, by path.
+	sources map[string]publisher
 
 	cleanups []func()
 }
 
 type worldKey struct{}
 
+// publisher swaps whole versions of files.
+type publisher interface{ Publish(files map[string]string) }
+
 func setup(env *testscript.Env) error {
-	w := &world{servers: map[string]*servertest.Server{}}
+	w := &world{servers: map[string]*servertest.Server{}, sources: map[string]publisher{}}
 	env.Values[worldKey{}] = w
 	env.Defer(func() {
 		for i := len(w.cleanups) - 1; i >= 0; i-- {
@@ -64,6 +71,7 @@ func commands() map[string]func(ts *testscript.TestScript, neg bool, args []stri
 		"server":     cmdServer,
 		"network":    cmdNetwork,
 		"inbox":      cmdInbox,
+		"publish":    cmdPublish,
 		"until":      cmdUntil,
 		"post-alert": cmdPostAlert,
 	}
@@ -224,6 +232,31 @@ func cmdInbox(ts *testscript.TestScript, neg bool, args []string) {
 	m, err := w.inbox.Wait(ctx, match)
 	ts.Check(err)
 	ts.Logf("%v", m)
+}
+
+// publish volume DIR FROM makes what is in the folder FROM the next version of a ConfigMap volume, as the kubelet does;
+// publish worktree LINK FROM makes it the next commit behind a link, as git-sync does. The version before is gone then.
+func cmdPublish(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: publish volume|worktree PATH FROM")
+	}
+	w, to, from := worldOf(ts), ts.MkAbs(args[1]), ts.MkAbs(args[2])
+	files := map[string]string{}
+	ts.Check(filepath.WalkDir(from, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(p)
+		rel, _ := filepath.Rel(from, p)
+		files[filepath.ToSlash(rel)] = string(data)
+		return err
+	}))
+	if w.sources[to] == nil && args[0] == "volume" {
+		w.sources[to] = servertest.NewVolume(scriptTB{ts, w}, to)
+	} else if w.sources[to] == nil {
+		w.sources[to] = servertest.NewWorktrees(scriptTB{ts, w}, to)
+	}
+	w.sources[to].Publish(files)
 }
 
 // until URL TEXT… asks the URL until the answer, status line and body, holds every text; ! until URL TEXT… until

@@ -43,7 +43,7 @@ func (a *app) addSync(k *kingpin.Application, register func(*kingpin.CmdClause, 
 		}
 		deadline := time.Now().Add(wait)
 		for {
-			results, err := a.syncOnce(ctx, s, acceptDrop)
+			results, err := a.syncOnce(ctx, s, acceptDrop, publishOnly)
 			if err != nil {
 				return err
 			}
@@ -65,12 +65,17 @@ func (a *app) addSync(k *kingpin.Application, register func(*kingpin.CmdClause, 
 	})
 }
 
-// syncOnce runs one pass here or, if a running stoker holds the output_dirs, there.
-func (a *app) syncOnce(ctx context.Context, s *sidecar.Sidecar, acceptDrop []string) ([]sidecar.Result, error) {
+// syncOnce runs one pass here or, if a running stoker holds the output_dirs, there. Who only wants a release to be
+// there leaves it to the other one, which may be on another machine.
+func (a *app) syncOnce(ctx context.Context, s *sidecar.Sidecar, acceptDrop []string, publishOnly bool) ([]sidecar.Result, error) {
 	results, err := s.SyncOnce(ctx)
 	var locked *reload.ErrLocked
 	if !errors.As(err, &locked) {
 		return results, err
+	}
+	if publishOnly {
+		fmt.Fprintf(a.stderr, "stoker: %v, which publishes what is new\n", err)
+		return nil, nil
 	}
 	if locked.Address == "" {
 		return nil, fmt.Errorf("%w, which has no web listener to ask: try again when it has ended", err)

@@ -19,7 +19,7 @@ func DidYouMean(word string, known []string) string {
 
 // Nearest returns the known word that an unknown one was probably meant to be, "" if there is none.
 func Nearest(word string, known []string) string {
-	best, distance := "", 1+max(2, len(word)/3)
+	best, distance := "", 1+min(4, max(2, len(word)/3))
 	if len(word) < 4 {
 		distance = 2
 	}

@@ -177,12 +177,18 @@ func Faults(filename string, data []byte, err error) (list scanner.ErrorList) {
 	}
 	for _, msg := range messages {
 		pos, msg := Locate(filename, data, msg)
-		if m := goType.FindStringSubmatch(msg); m != nil {
-			msg = fmt.Sprintf("%s is not %s", typed(m[1]), article(m[2]))
-		}
-		list.Add(pos, msg)
+		list.Add(pos, Plain(msg))
 	}
 	return list
+}
+
+// Plain says in the words of somebody who edits a file that a value has the wrong type. Other messages stay as they
+// are.
+func Plain(msg string) string {
+	if m := goType.FindStringSubmatch(msg); m != nil {
+		return fmt.Sprintf("%s is not %s", typed(m[1]), article(m[2]))
+	}
+	return msg
 }
 
 // Locate splits a message of the YAML library, such as "yaml: line 3: what is wrong", into the place and the
@@ -230,6 +236,8 @@ func article(goType string) string {
 		return "true or false"
 	case strings.HasPrefix(goType, "[]"):
 		return "a list"
+	case strings.HasPrefix(goType, "a "):
+		return "what belongs here"
 	default:
 		return "a mapping"
 	}

@@ -21,8 +21,11 @@ import (
 //		<-r.Context().Done()                      // and its answer never arrives
 //	})
 //
-// While the server is away, requests end as its own would: the connection breaks off without an answer.
+// While the server is away, requests end as its own would: the connection breaks off without an answer. [Proxy.Down]
+// makes them fail before.
 type Proxy struct {
+	t       TB
+	address string
 	url     string
 	forward *httputil.ReverseProxy
 
@@ -30,6 +33,7 @@ type Proxy struct {
 	requests  []string // "POST /-/reload"
 	intercept map[string]func(http.ResponseWriter, *http.Request, http.Handler)
 	transport http.RoundTripper
+	down      func()
 }
 
 // NewProxy starts a proxy on a loopback port that the kernel picks. It forwards every request to the same path
@@ -44,8 +48,9 @@ func NewProxy(t TB, target string) *Proxy {
 	if err != nil {
 		t.Fatalf("proxy: %v", err)
 	}
-	quiet := log.New(io.Discard, "", 0) // the test looks at what its client gets
 	p := &Proxy{
+		t:         t,
+		address:   listener.Addr().String(),
 		url:       "http://" + listener.Addr().String(),
 		intercept: map[string]func(http.ResponseWriter, *http.Request, http.Handler){},
 		transport: &http.Transport{},
@@ -54,21 +59,49 @@ func NewProxy(t TB, target string) *Proxy {
 		Rewrite:      func(r *httputil.ProxyRequest) { r.SetURL(base) },
 		Transport:    roundTrip(p.send),
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
-		ErrorLog:     quiet,
+		ErrorLog:     quiet(),
 	}
-	server := &http.Server{Handler: p, ErrorLog: quiet}
+	p.serve(listener)
+	t.Cleanup(p.Down)
+	return p
+}
+
+// quiet logs nothing: the test looks at what its client gets.
+func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
+
+func (p *Proxy) serve(listener net.Listener) {
+	server := &http.Server{Handler: p, ErrorLog: quiet()}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			t.Errorf("proxy: %v", err)
+			p.t.Errorf("proxy: %v", err)
 		}
 	}()
-	t.Cleanup(func() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down = func() {
 		server.Close() // and the connections with it: what hangs is not waited for
 		<-done
+	}
+}
+
+// Down makes the proxy's port that of a server that is gone: connections end, and new ones are refused.
+func (p *Proxy) Down() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down()
+}
+
+// Up undoes Down, on the same port.
+func (p *Proxy) Up() {
+	p.t.Helper()
+	var listener net.Listener
+	Eventually(p.t, readyTimeout, func() (err error) { // an outgoing connection may have got the port for a while
+		listener, err = net.Listen("tcp", p.address)
+		return err
 	})
-	return p
+	p.serve(listener)
 }
 
 // URL is the proxy's base URL, without a slash at its end.

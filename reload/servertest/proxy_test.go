@@ -2,6 +2,7 @@ package servertest_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stoker-project/stoker/reload/servertest"
@@ -117,6 +119,26 @@ func TestProxyIntercepts(t *testing.T) {
 	proxy.Intercept("GET", "/-/ready", nil)
 	if status, _, err := call(t.Context(), "GET", ready); status != 200 {
 		t.Errorf("restored: %d, %v", status, err)
+	}
+}
+
+// A proxy that is down refuses connections, and breaks off those that it has.
+func TestProxyDown(t *testing.T) {
+	t.Parallel()
+	server := servertest.Prometheus(t)
+	proxy := servertest.NewProxy(t, server.URL())
+	ready := proxy.URL() + "/-/ready"
+	proxy.Intercept("GET", "/-/ready", func(http.ResponseWriter, *http.Request, http.Handler) { proxy.Down() })
+	if status, body, err := call(t.Context(), "GET", ready); err == nil {
+		t.Errorf("of a proxy that goes down: %d %q", status, body)
+	}
+	if _, _, err := call(t.Context(), "GET", ready); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("of a proxy that is down: %v", err)
+	}
+	proxy.Intercept("GET", "/-/ready", nil)
+	proxy.Up()
+	if status, _, err := call(t.Context(), "GET", ready); status != 200 {
+		t.Errorf("of a proxy that is up again: %d, %v", status, err)
 	}
 }
 
