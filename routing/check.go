@@ -37,6 +37,11 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 			candidates = append(candidates, candidate{stem: f.stem, contact: f.contact})
 		}
 	}
+	exporters, missing := readExporters(files, site)
+	problems = append(problems, missing...)
+	for _, c := range exporters {
+		closed = closed || site.ReadSecret == nil && slices.ContainsFunc(c.Exporters, func(e Exporter) bool { return e.Username != "" })
+	}
 	if closed {
 		warnings = append(warnings, noPosition(opts.Contacts.Dir, "some secrets or encrypted values are not at hand here, they were checked in structure only"))
 	}
