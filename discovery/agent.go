@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"slices"
@@ -20,13 +21,20 @@ type Options struct {
 	Logger     *slog.Logger          // nil: silent
 	Registerer prometheus.Registerer // nil: metrics are kept and not shown
 	Resolver   Resolver              // nil: the system's
+	// Overrides is what contacts say about exporters. Nil: nothing.
+	Overrides Overrides
+	// Live returns the files of Prometheus' live release, nil for none: a URL that
+	// a contact gives is followed once its scrape job is in there. Nil: never.
+	Live func() fs.FS
 }
 
 // An Agent keeps the targets files of all configured networks. Its methods may
 // be called from several goroutines.
 type Agent struct {
-	pass     sync.Mutex // held while networks are asked
-	networks []*network
+	pass      sync.Mutex // held while networks are asked
+	networks  []*network
+	overrides Overrides
+	live      func() fs.FS
 
 	mu     sync.Mutex // guards what follows, one entry a network
 	status []NetworkStatus
@@ -46,6 +54,7 @@ func New(cfg Config, opts Options) (*Agent, error) {
 		opts.Resolver = net.DefaultResolver
 	}
 	a := &Agent{
+		overrides: opts.Overrides, live: opts.Live,
 		status: make([]NetworkStatus, len(cfg.Networks)),
 		insist: make([]bool, len(cfg.Networks)),
 	}
@@ -58,8 +67,10 @@ func New(cfg Config, opts Options) (*Agent, error) {
 		a.status[i].Name = c.Name
 	}
 	if opts.Registerer != nil {
-		if err := opts.Registerer.Register(collector{a}); err != nil {
-			return nil, err
+		for _, c := range []prometheus.Collector{collector{a}, claimCollector{a}} {
+			if err := opts.Registerer.Register(c); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return a, nil
@@ -103,10 +114,12 @@ func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 	a.pass.Lock()
 	defer a.pass.Unlock()
 	now := time.Now()
+	said, askErr := a.ask(ctx)
 	return a.each(a.due(now), func(i int) (bool, error) {
 		n := a.networks[i]
 		insist := a.insists(i)
 		o := n.refresh(ctx, insist, now)
+		n.follow(ctx, &o, said, askErr, a.live)
 		if ctx.Err() != nil && !o.accepted {
 			return false, o.err // as if it hadn't begun
 		}
@@ -115,34 +128,39 @@ func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 			o.accepted, o.err = false, err
 		}
 		n.log(o, changed)
+		n.logClaims(o.next.Claims)
 		a.record(i, o, insist, now)
 		return changed, o.err
 	})
 }
 
 // Render returns the targets files, by network, that a Sync of all networks
-// would leave behind now. It asks the networks and writes nothing. A network
-// whose answer isn't accepted is not in the result; the error says why.
+// would leave behind now; what contacts gave URLs for is at owners/<network>. It
+// asks the networks and writes nothing. A network whose answer isn't accepted is
+// not in the result; the error says why.
 func (a *Agent) Render(ctx context.Context) (map[string][]byte, error) {
 	a.pass.Lock()
 	defer a.pass.Unlock()
 	now := time.Now()
+	said, askErr := a.ask(ctx)
 	all := make([]int, len(a.networks))
-	files := make([][]byte, len(a.networks))
+	files := make([]outcome, len(a.networks))
 	for i := range all {
 		all[i] = i
 	}
 	_, err := a.each(all, func(i int) (bool, error) {
 		o := a.networks[i].refresh(ctx, a.insists(i), now)
-		if o.accepted {
-			files[i] = o.rendered
-		}
+		a.networks[i].follow(ctx, &o, said, askErr, a.live)
+		files[i] = o
 		return false, o.err
 	})
 	rendered := make(map[string][]byte, len(files))
-	for i, data := range files {
-		if data != nil {
-			rendered[a.networks[i].name] = data
+	for i, o := range files {
+		if o.accepted {
+			rendered[a.networks[i].name] = o.rendered
+		}
+		if o.accepted && o.renderedOwned != nil {
+			rendered[ownedDir+"/"+a.networks[i].name] = o.renderedOwned
 		}
 	}
 	return rendered, err

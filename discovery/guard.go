@@ -37,6 +37,8 @@ type baseline struct {
 	Missing map[string]absence
 	// HeldSince is when the drop that is held back now was first seen.
 	HeldSince time.Time
+	// Claims are what contacts said about exporters, and what became of it.
+	Claims []Claim
 }
 
 // An absence is how long a P-Rep has been missing, and whether it belongs to a

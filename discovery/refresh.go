@@ -1,7 +1,6 @@
 package discovery
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -36,7 +35,8 @@ type network struct {
 	resolver Resolver
 	logger   *slog.Logger
 
-	said map[string]bool // lines of the last log
+	said       map[string]bool // lines of the last log
+	saidClaims map[string]bool // the same of claims
 }
 
 // An outcome is what one refresh found and would leave behind.
@@ -50,6 +50,11 @@ type outcome struct {
 	refused  []Refusal
 	shared   []string // endpoints of several P-Reps
 	err      error
+
+	// renderedOwned is the file of what contacts gave URLs for, nil for none;
+	// ownedTargets counts by exporter what is in it.
+	renderedOwned []byte
+	ownedTargets  map[string]int
 }
 
 // refresh asks the network and decides, and changes nothing on disk.
@@ -129,13 +134,10 @@ func (n *network) save(o outcome) (changed bool, err error) {
 			return false, err
 		}
 	}
-	if !o.accepted || bytes.Equal(o.file, o.rendered) {
+	if !o.accepted {
 		return false, nil
 	}
-	if err := n.store.saveTargets(o.rendered, &targetsFile{o.next.Preps, n.countTargets(len(o.next.Preps))}); err != nil {
-		return false, err
-	}
-	return true, nil
+	return n.saveFiles(o)
 }
 
 // countTargets is the number of targets of each exporter, for so many P-Reps.

@@ -30,6 +30,8 @@ type NetworkStatus struct {
 	Held    []Held
 	Refused []Refusal
 	Shared  []string
+	// Claims are what contacts say about exporters, and what became of it.
+	Claims []Claim
 }
 
 // Status describes all networks, in the order of the configuration. It doesn't
@@ -56,7 +58,7 @@ func (a *Agent) record(i int, o outcome, insisted bool, now time.Time) {
 		current = o.next
 	}
 	s.Source, s.Height, s.LastGood, s.Preps = current.Source, current.Height, current.Time, len(current.Preps)
-	s.Targets = n.countTargets(len(current.Preps))
+	s.Targets, s.Claims = n.countTargets(len(current.Preps)), current.Claims
 	if !o.accepted {
 		for exporter := range s.Targets {
 			s.Targets[exporter] = o.targets[exporter]

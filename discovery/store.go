@@ -52,6 +52,7 @@ type savedState struct {
 	Source    string             `json:"source"`
 	Missing   map[string]absence `json:"missing,omitempty"`
 	HeldSince time.Time          `json:"held_since,omitzero"`
+	Claims    []Claim            `json:"claims,omitempty"`
 }
 
 // saved is what a store finds on disk.
@@ -60,6 +61,8 @@ type saved struct {
 	file    []byte         // the targets file, nil without one
 	targets map[string]int // in it, by exporter
 	warning error          // about a file that counts as absent
+
+	owned map[slot]string // the addresses in the file of what contacts gave URLs for
 }
 
 // load reads the baseline. Without a targets file there is none, whatever the
@@ -86,6 +89,9 @@ func (s *store) load() (saved, error) {
 		s.parsed, s.sum = parsed, sum
 	}
 	found.base.Preps, found.targets = s.parsed.preps, s.parsed.targets
+	if err := s.loadOwned(&found); err != nil {
+		return saved{}, err
+	}
 
 	data, err = os.ReadFile(s.state)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -100,13 +106,13 @@ func (s *store) load() (saved, error) {
 		return found, nil
 	}
 	found.base.Height, found.base.Time, found.base.Source = state.Height, state.Time, state.Source
-	found.base.Missing, found.base.HeldSince = state.Missing, state.HeldSince
+	found.base.Missing, found.base.HeldSince, found.base.Claims = state.Missing, state.HeldSince, state.Claims
 	return found, nil
 }
 
 // saveState writes all of a baseline but its P-Reps.
 func (s *store) saveState(b baseline) error {
-	data, err := json.MarshalIndent(savedState{b.Height, b.Time, b.Source, b.Missing, b.HeldSince}, "", "  ")
+	data, err := json.MarshalIndent(savedState{b.Height, b.Time, b.Source, b.Missing, b.HeldSince, b.Claims}, "", "  ")
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,40 @@
+package discovery
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// recordClaims keeps what an Apply found.
+func (a *Agent) recordClaims(i int, next baseline) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.status[i].Claims = next.Claims
+}
+
+// A claimCollector shows what became of claims. A network about which nobody says
+// anything has no metric before it was asked.
+type claimCollector struct{ agent *Agent }
+
+var overridesDesc = prometheus.NewDesc("stoker_discovery_overrides", "Number of exporters of P-Reps that contacts say how to reach, by what became of it.", []string{"network", "state"}, nil)
+
+// Describe implements prometheus.Collector.
+func (claimCollector) Describe(ch chan<- *prometheus.Desc) { ch <- overridesDesc }
+
+// Collect implements prometheus.Collector.
+func (c claimCollector) Collect(ch chan<- prometheus.Metric) {
+	if c.agent.overrides == nil {
+		return
+	}
+	for _, s := range c.agent.Status() {
+		if s.LastAttempt.IsZero() && len(s.Claims) == 0 {
+			continue
+		}
+		states := map[string]int{}
+		for _, claim := range s.Claims {
+			states[claim.State]++
+		}
+		for _, state := range []string{
+			ClaimUsed, ClaimUnknown, ClaimContested, ClaimUnserved, ReasonMalformed, ReasonPrivate, ReasonUnresolved,
+		} {
+			ch <- prometheus.MustNewConstMetric(overridesDesc, prometheus.GaugeValue, float64(states[state]), s.Name, state)
+		}
+	}
+}
