@@ -160,7 +160,7 @@ func (a *Agent) Render(ctx context.Context) (map[string][]byte, error) {
 			rendered[a.networks[i].name] = o.rendered
 		}
 		if o.accepted && o.renderedOwned != nil {
-			rendered[ownedDir+"/"+a.networks[i].name] = o.renderedOwned
+			rendered[OwnedDir+"/"+a.networks[i].name] = o.renderedOwned
 		}
 	}
 	return rendered, err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"go/scanner"
 	"go/token"
 	"io/fs"
 	"net/url"
@@ -234,4 +235,63 @@ func (c *Claim) consequence(exporters []Exporter) string {
 	default:
 		return what + ", because its address is " + c.State
 	}
+}
+
+// CheckOverrides judges offline what contacts say, for these networks. Claims that
+// contradict each other are problems, names that a network has no exporter of are
+// warnings. Without networks, only contradictions can be found.
+func CheckOverrides(networks []Network, said []Override) (problems, warnings scanner.ErrorList) {
+	known := len(networks) > 0
+	if !known {
+		networks = imagined(said)
+	}
+	places := map[slot]*OwnExporter{} // by contact and name
+	for i := range said {
+		for j := range said[i].Exporters {
+			e := &said[i].Exporters[j]
+			places[slot{said[i].Contact, e.Name}] = e
+		}
+	}
+	for _, n := range networks {
+		all := claims(n.Name, n.Exporters, said, true, nil)
+		for i := range all {
+			c := &all[i]
+			at := places[slot{c.Contact, c.Exporter}]
+			switch {
+			case c.State == ClaimUnknown && known:
+				warnings.Add(at.Position, fmt.Sprintf("%s on network %s", unknownExporter(c.Exporter, n.Exporters), n.Name))
+			case c.State == ClaimContested:
+				for j := range all {
+					if other := &all[j]; other.slot() == c.slot() && other.Contact != c.Contact {
+						problems.Add(at.Position, fmt.Sprintf("exporter %q of %s is claimed by %s in line %d too, so neither counts",
+							c.Exporter, c.Owner, other.File, places[slot{other.Contact, c.Exporter}].Position.Line))
+					}
+				}
+			}
+		}
+	}
+	for _, list := range []*scanner.ErrorList{&problems, &warnings} {
+		list.Sort()
+		*list = slices.CompactFunc(*list, func(a, b *scanner.Error) bool { return *a == *b })
+	}
+	return problems, warnings
+}
+
+// imagined are networks that have whatever contacts speak of.
+func imagined(said []Override) (all []Network) {
+	any := Network{Name: "any"} // for contacts that name none
+	names := []string{}
+	for _, o := range said {
+		names = append(names, o.Networks...)
+		for _, e := range o.Exporters {
+			any.Exporters = append(any.Exporters, Exporter{Name: e.Name})
+		}
+	}
+	all = []Network{any}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		any.Name = name
+		all = append(all, any)
+	}
+	return all
 }

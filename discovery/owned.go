@@ -14,12 +14,12 @@ import (
 	"github.com/stoker-project/stoker/internal/strictyaml"
 )
 
-// ownedDir is the folder below targets_dir with the targets that contacts gave
+// OwnedDir is the folder below targets_dir with the targets that contacts gave
 // URLs for, one <network>.json each. No pattern for the networks' own files
 // matches it, so that only the generated scrape jobs read them.
-const ownedDir = "owners"
+const OwnedDir = "owners"
 
-// Labels of a target in ownedDir. They are there while Prometheus relabels: the
+// Labels of a target in OwnedDir. They are there while Prometheus relabels: the
 // first one picks the scrape job, the others put right what that job's rules may
 // have made of the address, so that a password goes where it belongs or nowhere.
 const (
@@ -29,12 +29,12 @@ const (
 	labelOwnTLS  = "__meta_stoker_scheme"
 )
 
-// ownedPath is the file of a network in ownedDir.
+// ownedPath is the file of a network in OwnedDir.
 func (s *store) ownedPath() string {
-	return filepath.Join(filepath.Dir(s.path), ownedDir, filepath.Base(s.path))
+	return filepath.Join(filepath.Dir(s.path), OwnedDir, filepath.Base(s.path))
 }
 
-// loadOwned adds what a network's file in ownedDir holds to what was found in its
+// loadOwned adds what a network's file in OwnedDir holds to what was found in its
 // targets file: a P-Rep all of whose exporters have URLs is only there.
 func (s *store) loadOwned(found *saved) error {
 	data, err := os.ReadFile(s.ownedPath())
@@ -80,7 +80,7 @@ func (s *store) loadOwned(found *saved) error {
 	return nil
 }
 
-// saveOwned writes a network's file in ownedDir, or removes it if nothing is to be
+// saveOwned writes a network's file in OwnedDir, or removes it if nothing is to be
 // in it.
 func (s *store) saveOwned(data []byte) (changed bool, err error) {
 	old, err := os.ReadFile(s.ownedPath())

@@ -326,7 +326,7 @@ func (w *wantedJob) job(like *baseJob, networks []string, global map[string]*yam
 		}
 	}
 	pairs = append(pairs, "target_limit", w.targets, "keep_dropped_targets", 1,
-		"file_sd_configs", []*yaml.Node{mapping("files", []string{filepath.Join(targetsDir, ownedDir, "*.json")}, "refresh_interval", "1m")})
+		"file_sd_configs", []*yaml.Node{mapping("files", []string{filepath.Join(targetsDir, OwnedDir, "*.json")}, "refresh_interval", "1m")})
 
 	quoted := make([]string, len(networks))
 	for i, n := range networks {

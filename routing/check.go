@@ -18,14 +18,18 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 	if err != nil {
 		return scanner.ErrorList{noPosition("", err.Error())}, nil
 	}
-	open := opts.withSecrets(site)
+	structure, open := site, opts.withSecrets(site)
 	if _, err := os.Stat(site.SecretsDir); err == nil {
 		site.ReadSecret = open.ReadSecret
 	}
 	if _, err := os.Stat(opts.Contacts.AgeIdentityFile); err == nil {
 		site.Decrypt = open.Decrypt
 	}
-	files, err := readFolder(ctx, opts.Contacts.Dir, site)
+	methods := site
+	if opts.ExportersOnly {
+		methods = structure
+	}
+	files, err := readFolder(ctx, opts.Contacts.Dir, methods)
 	errors.As(err, &problems)
 	var candidates []candidate
 	closed := false
@@ -33,7 +37,7 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 		problems = append(problems, f.problems...)
 		if f.contact != nil {
 			warnings = append(warnings, f.contact.Warnings...)
-			closed = closed || f.contact.closed
+			closed = closed || f.contact.closed && !opts.ExportersOnly
 			candidates = append(candidates, candidate{stem: f.stem, contact: f.contact})
 		}
 	}

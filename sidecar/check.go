@@ -26,6 +26,15 @@ func Check(ctx context.Context, cfg *Config) (problems, warnings scanner.ErrorLi
 	if cfg.Alertmanager != nil {
 		p, w := checkAlertmanager(ctx, cfg)
 		problems, warnings = append(problems, p...), append(warnings, w...)
+	} else if cfg.Contacts != nil {
+		o := routingOptions(cfg)
+		o.ExportersOnly = true
+		p, w := routing.Check(ctx, o, nil)
+		problems, warnings = append(problems, p...), append(warnings, w...)
+	}
+	if cfg.Contacts != nil {
+		p, w := checkExporters(ctx, cfg)
+		problems, warnings = append(problems, p...), append(warnings, w...)
 	}
 	if cfg.Silencing != nil {
 		p, w := silencing.Check(cfg.Silencing.File, time.Now())
@@ -71,6 +80,10 @@ func CheckContacts(ctx context.Context, cfg *Config, dirs []string) (problems, w
 		o.Contacts.Dir = dir
 		p, w := routing.Check(ctx, o, nil)
 		problems, warnings = append(problems, p...), append(warnings, w...)
+		if contacts, err := routing.ReadExporters(ctx, o); err == nil {
+			p, w := discovery.CheckOverrides(nil, overridesOf(contacts))
+			problems, warnings = append(problems, p...), append(warnings, w...)
+		}
 	}
 	return problems, warnings
 }

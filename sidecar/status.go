@@ -2,9 +2,12 @@ package sidecar
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/common/version"
+
+	"github.com/stoker-project/stoker/discovery"
 )
 
 // Status is what the status page shows and /api/v1/status returns. It holds no address, number or secret of a
@@ -38,6 +41,22 @@ type NetworkStatus struct {
 	// endpoint is no target; by name, with the reason.
 	Held    []NodeStatus `json:"held,omitempty"`
 	Refused []NodeStatus `json:"refused,omitempty"`
+	// Exporters are those that contacts say how to reach.
+	Exporters []ExporterStatus `json:"exporters,omitempty"`
+}
+
+// ExporterStatus is one exporter of a P-Rep that a contact says how to reach.
+type ExporterStatus struct {
+	Prep     string `json:"prep"`
+	Exporter string `json:"exporter"`
+	// Contact is the contact's file, State "used" or why the target is what it would be without it.
+	Contact string `json:"contact"`
+	State   string `json:"state"`
+}
+
+// Unheard are the exporters for which a contact speaks in vain.
+func (n NetworkStatus) Unheard() []ExporterStatus {
+	return slices.DeleteFunc(slices.Clone(n.Exporters), func(e ExporterStatus) bool { return e.State == discovery.ClaimUsed })
 }
 
 // NodeStatus is one P-Rep and why it is listed.
@@ -89,6 +108,9 @@ func (s *Sidecar) Status() Status {
 			}
 			for _, r := range n.Refused {
 				ns.Refused = append(ns.Refused, NodeStatus{r.Owner, r.Name, r.Reason})
+			}
+			for _, c := range n.Claims {
+				ns.Exporters = append(ns.Exporters, ExporterStatus{c.Owner, c.Exporter, c.File, c.State})
 			}
 			status.Networks = append(status.Networks, ns)
 		}
