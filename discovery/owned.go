@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -270,8 +271,12 @@ func (n *network) logClaims(all []Claim) {
 			continue
 		}
 		line := all[i].consequence(n.exporters)
+		level := slog.LevelWarn
+		if all[i].State == ClaimUnserved {
+			level = slog.LevelInfo // as a rule it is so for a moment
+		}
 		if !n.saidClaims[line] && len(said) < maxSaid {
-			n.logger.Warn(line)
+			n.logger.Log(context.Background(), level, line)
 		}
 		said[line] = true
 	}
