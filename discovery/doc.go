@@ -37,6 +37,22 @@
 // the type store says why there and in which order. Both files are 0644 and
 // replaced whole. A file that wouldn't change isn't touched.
 //
+// # What contacts say
+//
+// A contact may say how an exporter of its P-Reps is reached instead: see Override.
+// Another port, path or scheme changes the target where it is. A URL moves it to
+// <targets_dir>/owners/<network>.json, with the same labels and
+//
+//	__meta_stoker_contact                      whose scrape job it is for
+//	__meta_stoker_address, _scheme, _path      of the URL, to put right what relabelling does
+//
+// which only the jobs read that MakeScrapeJobs makes for a release of Prometheus, each
+// with one contact's password. A P-Rep that moves takes no password with it: where
+// that goes is what the contact said, and where a host's own targets go is never
+// there. What can't be followed leaves the target as it would be, so that there is one:
+// a claim of two contacts, an unknown exporter, a host that isn't allowed, a job that
+// isn't in the live release yet.
+//
 // # What it promises
 //
 // An answer is taken whole or not at all. Not taken is one that fails, takes

@@ -6,6 +6,8 @@
 //
 //	discovery ──► <targets_dir>/<network>.json          Prometheus reads it by itself
 //	routing ────► alertmanager (its Generate hook)      contacts become part of the release
+//	        ├───► prometheus (the same)                 scrape jobs for exporters behind a password
+//	        └───► discovery (its Overrides)             targets where operators say they are
 //	prometheus, alertmanager ──► releases               package reload, once a server
 //	silencing ──► Alertmanager's API
 //

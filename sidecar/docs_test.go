@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,8 +95,13 @@ func TestDocumentedExamples(t *testing.T) {
 	}
 	site := routing.Site{IdentityLabel: routing.DefaultIdentityLabel, Severities: routing.DefaultSeverities()}
 	contacts := examples(t, "docs/contacts.md")
-	if len(contacts) != 2 {
+	if len(contacts) != 3 {
 		t.Errorf("docs/contacts.md has %d examples", len(contacts))
+	}
+	parts := append(examples(t, "docs/exporters.md"), contacts[1])
+	contacts = slices.Delete(contacts, 1, 2)
+	for _, part := range parts { // of an operator's file
+		contacts = append(contacts, contacts[0]+part)
 	}
 	for _, c := range contacts {
 		if _, err := routing.ParseContact("acme.yml", []byte(c), site); err != nil {

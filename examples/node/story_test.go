@@ -284,7 +284,7 @@ func TestNodeBehindNginx(t *testing.T) {
 
 			// The contact goes, and everything with it.
 			everything := s.everything(t)
-			if pools, err := s.pools(); err != nil || !slices.Equal(pools, []string{"stoker/acme/node/preps"}) {
+			if pools, err := s.pools(); err != nil || !slices.Equal(pools, []string{"acme/node/preps"}) {
 				t.Errorf("jobs %v, %v", pools, err)
 			}
 			s.remove("contacts/acme.yml")
