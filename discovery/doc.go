@@ -37,6 +37,10 @@
 // the type store says why there and in which order. Both files are 0644 and
 // replaced whole. A file that wouldn't change isn't touched.
 //
+// [Agent.TargetsFile] returns the same bytes, for http_sd. Without a targets_dir
+// they are all there is: nothing is written, and the baseline goes with the
+// process.
+//
 // # What it promises
 //
 // An answer is taken whole or not at all. Not taken is one that fails, takes
@@ -74,6 +78,12 @@
 // in the log what changed, and each refused or held P-Rep once.
 // stoker_discovery_last_good_timestamp_seconds only moves with the network's
 // height: an endpoint that stopped at a block looks as old as it is.
+//
+// [Agent.Chains] and [Agent.ChainCollector] (icon_…) have what the last accepted
+// answer says about every P-Rep in it, those that are refused as targets too, so
+// that one in jail raises an alert even where its exporters are closed. The type
+// Chain says how they differ from targets: nothing is kept, and nothing is read
+// from disk.
 //
 // # Where the facts come from
 //
