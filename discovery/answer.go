@@ -181,7 +181,7 @@ func (c *client) fetch(ctx context.Context, rules *rules, r Resolver) (*listing,
 	}
 	answer := sortOut(ctx, rows, rules, r)
 	answer.Source, answer.Height = c.host, height
-	answer.Chain = chainFacts(rows, rules.ranks.first)
+	answer.Chain = chainFacts(rows, rules.ranks.first, answer.Refused)
 	if err := ctx.Err(); err != nil {
 		return nil, err // lookups that were cut short say nothing about their names
 	}

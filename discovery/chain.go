@@ -26,6 +26,7 @@ type Facts struct {
 	City        string
 	NodeAddress string
 	Endpoint    string // as registered
+	Refused     string // why that is no target, one of the Reason constants; empty where it is one
 
 	Rank      int    // from 1
 	Grade     Number // 0 main, 1 sub, 2 candidate
@@ -46,8 +47,12 @@ type Facts struct {
 const loopsPerICX = 1e18
 
 // chainFacts takes the facts out of rows, the first of which has the given rank.
-func chainFacts(rows []row, first int) []Facts {
+func chainFacts(rows []row, first int, refused []Refusal) []Facts {
 	all := make([]Facts, len(rows))
+	reasons := make(map[string]string, len(refused))
+	for _, r := range refused {
+		reasons[r.Owner] = r.Reason
+	}
 	for i := range rows {
 		r := &rows[i]
 		f := &all[i]
@@ -57,6 +62,7 @@ func chainFacts(rows []row, first int) []Facts {
 			Country:   strings.ToUpper(sanitize(r.Country, maxText)),
 			City:      sanitize(r.City, maxText),
 			Endpoint:  sanitize(r.P2PEndpoint, maxURL),
+			Refused:   reasons[r.Address],
 			Rank:      first + i,
 			Grade:     parseNumber(r.Grade),
 			Status:    r.Status,
