@@ -1,8 +1,6 @@
 package discovery
 
 import (
-	"math"
-	"math/big"
 	"strconv"
 	"strings"
 
@@ -107,25 +105,22 @@ const maxDigits = 256
 
 // parseNumber reads the chain's hex integers, 0x1f and -0x1.
 func parseNumber(s string) Number {
-	s, negative := strings.CutPrefix(s, "-")
-	s, ok := strings.CutPrefix(s, "0x")
-	if !ok || s == "" || len(s) > maxDigits || strings.Trim(s, "0123456789abcdef") != "" {
+	digits, negative := strings.CutPrefix(s, "-")
+	digits, ok := strings.CutPrefix(digits, "0x")
+	if !ok || digits == "" || len(digits) > maxDigits || strings.Trim(digits, "0123456789abcdef") != "" {
 		return Number{}
 	}
-	n := Number{Known: true}
-	if small, err := strconv.ParseUint(s, 16, 64); err == nil {
-		n.Value = float64(small)
-	} else {
-		large, _ := new(big.Int).SetString(s, 16)
-		n.Value, _ = large.Float64()
+	if small, err := strconv.ParseUint(digits, 16, 64); err == nil {
+		if negative {
+			return Number{-float64(small), true}
+		}
+		return Number{float64(small), true}
 	}
-	if math.IsInf(n.Value, 0) {
+	large, err := strconv.ParseFloat(s+"p0", 64)
+	if err != nil { // infinite
 		return Number{}
 	}
-	if negative {
-		n.Value = -n.Value
-	}
-	return n
+	return Number{large, true}
 }
 
 // Chains returns what is known of all networks, in the order of the

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -229,6 +231,33 @@ func TestChainMetricsOfRevisions(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("revision %d has %q, want %q", revision, got, want)
 		}
+	}
+}
+
+// TestChainMetricsAreDocumented: docs/network.md has each of them, and no other.
+func TestChainMetricsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/network.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]bool{}
+	for _, name := range regexp.MustCompile("icon_(prep|network)_[a-z_]+").FindAllString(string(page), -1) {
+		documented[name] = true
+	}
+	a := testAgent(t, t.TempDir(), testNetwork(1), Options{}, icontest.NewNode(icontest.Generate(3, 1)))
+	mustSync(t, a, true)
+	families, err := chainRegistry(t, a).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if !documented[f.GetName()] {
+			t.Errorf("%s is not documented", f.GetName())
+		}
+		delete(documented, f.GetName())
+	}
+	if len(documented) > 0 {
+		t.Errorf("documented and not there: %v", documented)
 	}
 }
 
