@@ -39,10 +39,12 @@ type Agent struct {
 	mu     sync.Mutex // guards what follows, one entry a network
 	status []NetworkStatus
 	insist []bool
+	chains []Chain
+	files  [][]byte // the targets files, as far as known and not empty
 }
 
 // New makes an agent of a section, which it validates. It contacts nobody and
-// writes nothing.
+// writes nothing; targets files that are there already are read.
 func New(cfg Config, opts Options) (*Agent, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -57,6 +59,8 @@ func New(cfg Config, opts Options) (*Agent, error) {
 		overrides: opts.Overrides, live: opts.Live,
 		status: make([]NetworkStatus, len(cfg.Networks)),
 		insist: make([]bool, len(cfg.Networks)),
+		chains: make([]Chain, len(cfg.Networks)),
+		files:  make([][]byte, len(cfg.Networks)),
 	}
 	for i, c := range cfg.Networks {
 		n, err := newNetwork(cfg.TargetsDir, c, opts)
@@ -64,7 +68,11 @@ func New(cfg Config, opts Options) (*Agent, error) {
 			return nil, fmt.Errorf("networks[%d].%w", i, err)
 		}
 		a.networks = append(a.networks, n)
-		a.status[i].Name = c.Name
+		a.status[i].Name, a.status[i].RemoveAfter = c.Name, n.removeAfter
+		a.chains[i].Network = c.Name
+		if found, err := n.store.load(); err == nil && len(found.base.Preps) > 0 {
+			a.files[i] = notEmpty(found.file) // what is wrong with it, the first Sync says
+		}
 	}
 	if opts.Registerer != nil {
 		for _, c := range []prometheus.Collector{collector{a}, claimCollector{a}} {
@@ -164,6 +172,20 @@ func (a *Agent) Render(ctx context.Context) (map[string][]byte, error) {
 		}
 	}
 	return rendered, err
+}
+
+// TargetsFile returns a network's targets in the format of file_sd and http_sd:
+// the bytes of its targets file. They are nil until there are targets, never an
+// empty list. known is false for a network that isn't configured.
+func (a *Agent) TargetsFile(network string) (data []byte, known bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range a.status {
+		if a.status[i].Name == network {
+			return a.files[i], true
+		}
+	}
+	return nil, false
 }
 
 // each calls do for networks, all at once, and joins what comes of it.

@@ -40,6 +40,7 @@ type listing struct {
 	Height  int64
 	Preps   []prep    // by owner
 	Refused []Refusal // by owner
+	Chain   []Facts   // of both, by rank
 }
 
 // A row is what we read of a P-Rep. Fields that a revision doesn't have stay
@@ -53,6 +54,16 @@ type row struct {
 	Website     string `json:"website"`
 	P2PEndpoint string `json:"p2pEndpoint"`
 	Grade       string `json:"grade"`
+
+	Status          Number `json:"status"`
+	Penalty         Number `json:"penalty"`
+	JailFlags       Number `json:"jailFlags"`
+	Power           Number `json:"power"`
+	Delegated       Number `json:"delegated"`
+	Bonded          Number `json:"bonded"`
+	TotalBlocks     Number `json:"totalBlocks"`
+	ValidatedBlocks Number `json:"validatedBlocks"`
+	LastHeight      Number `json:"lastHeight"`
 }
 
 // A page is a result of getPReps.
@@ -170,6 +181,7 @@ func (c *client) fetch(ctx context.Context, rules *rules, r Resolver) (*listing,
 	}
 	answer := sortOut(ctx, rows, rules, r)
 	answer.Source, answer.Height = c.host, height
+	answer.Chain = chainFacts(rows, rules.ranks.first, answer.Refused)
 	if err := ctx.Err(); err != nil {
 		return nil, err // lookups that were cut short say nothing about their names
 	}

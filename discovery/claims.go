@@ -2,11 +2,23 @@ package discovery
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// recordClaims keeps what an Apply found.
-func (a *Agent) recordClaims(i int, next baseline) {
+// recordClaims keeps what an Apply found. file is the targets file, nil if it stays.
+func (a *Agent) recordClaims(i int, all []Claim, file []byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.status[i].Claims = next.Claims
+	a.status[i].Claims = all
+	if file != nil {
+		a.files[i] = notEmpty(file)
+	}
+}
+
+// notEmpty is a targets file as it may be served: none that has no target, because
+// contacts gave URLs for everything in it.
+func notEmpty(file []byte) []byte {
+	if string(file) == "[\n]\n" {
+		return nil
+	}
+	return file
 }
 
 // A claimCollector shows what became of claims. A network about which nobody says

@@ -39,7 +39,8 @@ type client struct {
 	host string // names the endpoint; the whole URL may contain a key
 	http *http.Client
 
-	budget int // bytes that the fetch under way may still read
+	budget int       // bytes that the fetch under way may still read
+	asked  time.Time // last; zero for never
 	sick   sickness
 }
 
@@ -219,7 +220,9 @@ const (
 // to try it again, the others are asked first.
 type sickness struct {
 	failures int
+	since    time.Time // of the first failure
 	until    time.Time
+	err      error // the last failure
 }
 
 func (s *sickness) failed(now time.Time, err error) {
@@ -230,8 +233,11 @@ func (s *sickness) failed(now time.Time, err error) {
 	if status, ok := errors.AsType[*statusError](err); ok {
 		wait = min(max(wait, status.retryAfter), maxSick)
 	}
+	if s.failures == 0 {
+		s.since = now
+	}
 	s.failures++
-	s.until = now.Add(wait)
+	s.until, s.err = now.Add(wait), err
 }
 
 // rank is 0 for an endpoint to be asked first, 1 for a last resort.

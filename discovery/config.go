@@ -20,8 +20,9 @@ import (
 // Config is the discovery section of stoker.yml.
 type Config struct {
 	// TargetsDir is the folder that gets one <network>.json for each network,
-	// for Prometheus' file_sd_configs. It is made if it isn't there. Required.
-	TargetsDir string `yaml:"targets_dir"`
+	// for Prometheus' file_sd_configs. It is made if it isn't there. Empty: there
+	// are no files, and with the process goes what was known of the networks.
+	TargetsDir string `yaml:"targets_dir,omitempty"`
 	// Networks are the networks to discover, at least one.
 	Networks []Network `yaml:"networks"`
 }
@@ -124,9 +125,6 @@ var (
 // of its key.
 func (c *Config) Validate() error {
 	var errs []error
-	if c.TargetsDir == "" {
-		errs = append(errs, errors.New("targets_dir: must be set to the folder for the targets files"))
-	}
 	if len(c.Networks) == 0 {
 		errs = append(errs, errors.New("networks: must list at least one network"))
 	}

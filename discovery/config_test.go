@@ -16,7 +16,6 @@ import (
 
 func TestInvalidConfig(t *testing.T) {
 	want := map[string]string{
-		"no-targets-dir":        `targets_dir: must be set to the folder for the targets files`,
 		"no-networks":           `networks: must list at least one network`,
 		"network-name":          `networks[0].name: must be 1 to 63 lower-case letters, digits and inner dashes, got "Main Net"`,
 		"network-twice":         `networks[1].name: "a" is the name of an earlier network`,

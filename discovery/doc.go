@@ -37,6 +37,10 @@
 // the type store says why there and in which order. Both files are 0644 and
 // replaced whole. A file that wouldn't change isn't touched.
 //
+// [Agent.TargetsFile] returns the same bytes, for http_sd. Without a targets_dir
+// they are all there is: nothing is written, and the baseline goes with the
+// process.
+//
 // # What contacts say
 //
 // A contact may say how an exporter of its P-Reps is reached instead: see Override.
@@ -47,11 +51,10 @@
 //	__meta_stoker_address, _scheme, _path      of the URL, to put right what relabelling does
 //
 // which only the jobs read that MakeScrapeJobs makes for a release of Prometheus, each
-// with one contact's password. A P-Rep that moves takes no password with it: where
-// that goes is what the contact said, and where a host's own targets go is never
-// there. What can't be followed leaves the target as it would be, so that there is one:
-// a claim of two contacts, an unknown exporter, a host that isn't allowed, a job that
-// isn't in the live release yet.
+// with one contact's password. A P-Rep that moves takes no password with it: that
+// goes where the contact says. What can't be followed leaves the target as it would
+// be, so that there is one: a claim of two contacts, an unknown exporter, a host that
+// isn't allowed, a job that isn't in the live release yet.
 //
 // # What it promises
 //
@@ -90,6 +93,12 @@
 // in the log what changed, and each refused or held P-Rep once.
 // stoker_discovery_last_good_timestamp_seconds only moves with the network's
 // height: an endpoint that stopped at a block looks as old as it is.
+//
+// [Agent.Chains] and [Agent.ChainCollector] (icon_…) have what the last accepted
+// answer says about every P-Rep in it, those that are refused as targets too, so
+// that one in jail raises an alert even where its exporters are closed. The type
+// Chain says how they differ from targets: nothing is kept, and nothing is read
+// from disk.
 //
 // # Where the facts come from
 //

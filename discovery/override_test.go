@@ -339,10 +339,37 @@ func TestEverybodyBehindURLs(t *testing.T) {
 	if st := s.agent.Status()[0]; st.Preps != 5 || st.Targets["node"] != 5 {
 		t.Errorf("%+v", st)
 	}
+	if data, known := s.agent.TargetsFile("testnet"); data != nil || !known {
+		t.Errorf("an empty list is served: %s", data)
+	}
 	s.said = nil
-	mustSync(t, s.agent, true)
+	s.apply(true)
 	if err := loads([]byte(readTargets(t, s.dir)), 10); err != nil {
 		t.Error(err)
+	}
+	if data, _ := s.agent.TargetsFile("testnet"); string(data) != readTargets(t, s.dir) {
+		t.Errorf("something else is served: %s", data)
+	}
+}
+
+// Without a folder for targets, only what is of the P-Rep's own host can be followed:
+// no generated job could read the rest.
+func TestOverridesInMemory(t *testing.T) {
+	s := newSite(t, 3)
+	s.dir = ""
+	s.restart()
+	acme := s.network.PReps()[0].Address()
+	s.said = []Override{atURL("acme", acme, "node", "https://127.0.0.1:8443/node")}
+	s.said[0].Exporters = append(s.said[0].Exporters, OwnExporter{Name: "goloop", Port: 9010})
+	s.serve("acme.node")
+	mustSync(t, s.agent, true)
+	s.apply(false)
+	if diff := cmp.Diff([]string{"acme goloop used", "acme node unserved"}, s.states()); diff != "" {
+		t.Error(diff)
+	}
+	data, _ := s.agent.TargetsFile("testnet")
+	if err := loads(data, 6); err != nil || !strings.Contains(string(data), hostOf(s.network.PReps()[0])+":9010") {
+		t.Errorf("%v, %s", err, data)
 	}
 }
 
@@ -496,7 +523,7 @@ func FuzzOverrides(f *testing.F) {
 	f.Add("a\"b", "goloop", -1, "no", "x", "http://[::1]/\x00")
 	f.Add("acme", "node", 70000, "/a?b", "", "https://u:p@a.b.com/%2F")
 	f.Fuzz(func(t *testing.T, contact, exporter string, port int, path, scheme, url string) {
-		n := &network{rules: rules{name: "testnet", allowPrivate: true, exporters: testNetwork(1).Exporters}}
+		n := &network{rules: rules{name: "testnet", allowPrivate: true, exporters: testNetwork(1).Exporters}, store: newStore("/targets", "testnet", true)}
 		preps := []prep{{Owner: ownerA, Name: "A", Host: "8.8.8.8", P2PPort: 1, Rank: 1}, {Owner: ownerB, Name: "B", Host: "8.8.8.9", P2PPort: 1, Rank: 2}}
 		o := outcome{next: baseline{Preps: preps}, accepted: true}
 		said := []Override{{Contact: contact, Owners: []string{ownerA}, Exporters: []OwnExporter{{Name: exporter, Port: port, Path: path, Scheme: scheme, URL: url}}}}

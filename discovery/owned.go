@@ -38,7 +38,7 @@ func (s *store) ownedPath() string {
 // loadOwned adds what a network's file in OwnedDir holds to what was found in its
 // targets file: a P-Rep all of whose exporters have URLs is only there.
 func (s *store) loadOwned(found *saved) error {
-	data, err := os.ReadFile(s.ownedPath())
+	data, err := s.read(s.ownedPath())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -84,7 +84,7 @@ func (s *store) loadOwned(found *saved) error {
 // saveOwned writes a network's file in OwnedDir, or removes it if nothing is to be
 // in it.
 func (s *store) saveOwned(data []byte) (changed bool, err error) {
-	old, err := os.ReadFile(s.ownedPath())
+	old, err := s.read(s.ownedPath())
 	switch {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return false, err
@@ -115,7 +115,7 @@ func (n *network) claim(ctx context.Context, o *outcome, said []Override, askErr
 		return nil
 	}
 	var release fs.FS
-	if live != nil {
+	if live != nil && n.store.memory == nil { // what is in memory no generated job can read
 		release = live()
 	}
 	return n.settle(ctx, o.next.Claims, release, o.owned)
@@ -246,7 +246,7 @@ func (a *Agent) Apply(ctx context.Context) (changed bool, err error) {
 		}
 		n.logClaims(o.next.Claims)
 		if slices.Equal(o.next.Claims, o.base.Claims) {
-			a.recordClaims(i, o.next)
+			a.recordClaims(i, o.next.Claims, nil)
 			return false, nil
 		}
 		n.render(&o)
@@ -255,7 +255,7 @@ func (a *Agent) Apply(ctx context.Context) (changed bool, err error) {
 			err = n.store.saveState(o.next)
 		}
 		if err == nil {
-			a.recordClaims(i, o.next)
+			a.recordClaims(i, o.next.Claims, o.rendered)
 		}
 		return changed, err
 	})

@@ -49,6 +49,7 @@ type outcome struct {
 	held     []Held
 	refused  []Refusal
 	shared   []string // endpoints of several P-Reps
+	chain    []Facts  // of an accepted answer
 	err      error
 
 	// renderedOwned is the file of what contacts gave URLs for, nil for none;
@@ -74,6 +75,7 @@ func (n *network) refresh(ctx context.Context, insist bool, now time.Time) outco
 	var failed error // of the endpoints so far
 	var suspects []*listing
 	for _, c := range n.order(now) {
+		c.asked = now
 		answer, err := c.fetch(ctx, &n.rules, n.resolver)
 		if ctx.Err() != nil {
 			o.err = context.Cause(ctx)
@@ -91,7 +93,7 @@ func (n *network) refresh(ctx context.Context, insist bool, now time.Time) outco
 				n.logger.Warn("endpoints were passed over", "endpoint", c.host, "err", failed)
 			}
 			o.next, o.held, o.refused, o.answered, o.accepted = v.next, v.held, answer.Refused, true, true
-			o.shared = sharedEndpoints(o.next.Preps)
+			o.shared, o.chain = sharedEndpoints(o.next.Preps), answer.Chain
 			o.rendered = appendTargets(make([]byte, 0, len(o.file)+len(o.file)/8), n.name, o.next.Preps, n.exporters)
 			return o
 		case errors.Is(err, errDrop):

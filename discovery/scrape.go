@@ -99,7 +99,11 @@ func MakeScrapeJobs(cfg Config, base Base, said []Override, askErr error, live f
 	if problem == nil {
 		problem = b.included(wanted[0])
 	}
-	if problem == nil && strings.Contains(cfg.TargetsDir, "*") {
+	switch {
+	case problem != nil:
+	case cfg.TargetsDir == "":
+		problem = &scanner.Error{Msg: fmt.Sprintf("contacts have exporters behind URLs, such as %s of %s, and their targets need a discovery.targets_dir in stoker.yml", wanted[0].exporter.Name, wanted[0].contact)}
+	case strings.Contains(cfg.TargetsDir, "*"):
 		problem = &scanner.Error{Msg: fmt.Sprintf("discovery.targets_dir %q has a *, which Prometheus doesn't take in the path of a folder", cfg.TargetsDir)}
 	}
 	if problem != nil {

@@ -364,6 +364,19 @@ func TestScrapeIncludeIsMissing(t *testing.T) {
 	}
 }
 
+// Targets that no generated job could read are as good as none.
+func TestTargetsDirOfScrapeJobs(t *testing.T) {
+	said := []Override{atURL("acme", ownerA, "node", "https://metrics.acme.com/node")}
+	for dir, want := range map[string]string{"": "need a discovery.targets_dir", "/a*b": "has a *"} {
+		cfg := twoNetworks()
+		cfg.TargetsDir = dir
+		jobs, err := MakeScrapeJobs(cfg, Base{"prometheus.yml", []byte(plainBase)}, said, nil, nil)
+		if err != nil || len(jobs.Files) != 1 || len(jobs.Problems) != 1 || !strings.Contains(jobs.Problems[0].Msg, want) {
+			t.Errorf("%q: %v, %v", dir, jobs, err)
+		}
+	}
+}
+
 // Contested exporters have no job, and a contact's exporter that the network doesn't
 // have neither.
 func TestOnlyGoodClaimsHaveJobs(t *testing.T) {

@@ -26,10 +26,13 @@ import (
 // The state is written first. If the process dies in between, the targets are an
 // older truth with a newer height, which the next accepted answer mends; the
 // other way round an older answer could pass.
+//
+// Without a targets_dir the files are in memory.
 type store struct {
-	path    string // of the targets file
-	state   string // path of the other one
-	private bool   // whether the rules allow private hosts
+	path    string            // of the targets file
+	state   string            // path of the other one
+	private bool              // whether the rules allow private hosts
+	memory  map[string][]byte // the files by their paths; nil: they are on disk
 
 	seed   maphash.Seed
 	sum    uint64       // of the targets file that was read or written last
@@ -37,12 +40,27 @@ type store struct {
 }
 
 func newStore(dir, network string, allowPrivate bool) *store {
-	return &store{
+	s := &store{
 		path:    filepath.Join(dir, network+".json"),
 		state:   filepath.Join(dir, ".stoker", network+".state"),
 		private: allowPrivate,
 		seed:    maphash.MakeSeed(),
 	}
+	if dir == "" {
+		s.memory = map[string][]byte{}
+	}
+	return s
+}
+
+func (s *store) read(path string) ([]byte, error) {
+	if s.memory == nil {
+		return os.ReadFile(path)
+	}
+	data, ok := s.memory[path]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return data, nil
 }
 
 // savedState is the content of the state file.
@@ -69,7 +87,7 @@ type saved struct {
 // state says: removing the file starts anew. Files that can't be understood
 // count as absent and are warned about.
 func (s *store) load() (saved, error) {
-	data, err := os.ReadFile(s.path)
+	data, err := s.read(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return saved{}, nil
 	}
@@ -93,7 +111,7 @@ func (s *store) load() (saved, error) {
 		return saved{}, err
 	}
 
-	data, err = os.ReadFile(s.state)
+	data, err = s.read(s.state)
 	if errors.Is(err, fs.ErrNotExist) {
 		return found, nil
 	}
@@ -117,7 +135,7 @@ func (s *store) saveState(b baseline) error {
 		return err
 	}
 	data = append(data, '\n')
-	if old, err := os.ReadFile(s.state); err == nil && string(old) == string(data) {
+	if old, err := s.read(s.state); err == nil && string(old) == string(data) {
 		return nil
 	}
 	return s.write(s.state, data)
@@ -139,6 +157,10 @@ func (s *store) saveTargets(data []byte, content *targetsFile) error {
 //	rename(…, path)
 //	open(folder), fsync, close
 func (s *store) write(path string, data []byte) error {
+	if s.memory != nil {
+		s.memory[path] = data
+		return nil
+	}
 	unfinished := filepath.Dir(s.state)
 	if err := os.MkdirAll(unfinished, 0o755); err != nil {
 		return err

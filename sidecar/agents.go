@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	commoncfg "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 
@@ -81,6 +82,10 @@ func (s *Sidecar) addDiscovery() (err error) {
 		o.Overrides = s.overrides
 	}
 	if s.discovery, err = discovery.New(*s.cfg.Discovery, o); err != nil {
+		return err
+	}
+	s.chains = prometheus.NewRegistry()
+	if err := s.chains.Register(s.discovery.ChainCollector()); err != nil {
 		return err
 	}
 	s.add(agentDiscovery, s.discovery, s.discovery.Next).patient = true

@@ -93,6 +93,11 @@ func TestDocumentedExamples(t *testing.T) {
 	if _, err := promconfig.Load("scrape_configs:\n"+readme[1], promslog.NewNopLogger()); err != nil {
 		t.Errorf("README.md: %v", err)
 	}
+	for _, job := range examples(t, "docs/network.md") {
+		if _, err := promconfig.Load("scrape_configs:\n"+job, promslog.NewNopLogger()); err != nil {
+			t.Errorf("docs/network.md: %v", err)
+		}
+	}
 	site := routing.Site{IdentityLabel: routing.DefaultIdentityLabel, Severities: routing.DefaultSeverities()}
 	contacts := examples(t, "docs/contacts.md")
 	if len(contacts) != 3 {

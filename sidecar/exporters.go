@@ -21,6 +21,20 @@ import (
 	"github.com/stoker-project/stoker/routing"
 )
 
+// ExporterStatus is one exporter of a P-Rep that a contact says how to reach. It holds no address.
+type ExporterStatus struct {
+	Prep     string `json:"prep"`
+	Exporter string `json:"exporter"`
+	// Contact is the contact's file, State "used" or why the target is what it would be without it.
+	Contact string `json:"contact"`
+	State   string `json:"state"`
+}
+
+// Unheard are the exporters for which a contact speaks in vain.
+func (n NetworkStatus) Unheard() []ExporterStatus {
+	return slices.DeleteFunc(slices.Clone(n.Exporters), func(e ExporterStatus) bool { return e.State == discovery.ClaimUsed })
+}
+
 // agentExporters has the targets follow what contacts say about exporters. It comes with discovery, and is a loop of its
 // own so that a change of a contact doesn't wait for a network that doesn't answer, and isn't taken for its answer.
 const agentExporters = "exporters"

@@ -37,6 +37,7 @@ type Sidecar struct {
 	options  Options
 	logger   *slog.Logger
 	registry *prometheus.Registry
+	chains   *prometheus.Registry // what the networks say; nil without discovery
 
 	metrics      *metrics
 	watchMetrics *reload.WatchMetrics
