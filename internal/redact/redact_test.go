@@ -159,6 +159,9 @@ func TestHidden(t *testing.T) {
 			if strings.Contains(text+note, hidden) || strings.Contains(text, "100123456789") {
 				t.Errorf("not hidden:\n%s%s", text, note)
 			}
+			if strings.HasPrefix(name, "a file") && text != "" {
+				t.Errorf("shown:\n%.1000s", text)
+			}
 			if text == "" && note == "" || len(c.want) > 0 && text == "" {
 				t.Errorf("no difference: %q", note)
 			}
