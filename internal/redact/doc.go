@@ -27,5 +27,5 @@
 //
 // Comments are left out of a file in which something is hidden by its kind; aliases are written out. Rule files hold
 // no secrets and are shown as they are. Of anything else, certificates, password files, templates, only the size is
-// told.
+// told, and of small files not even that.
 package redact

@@ -100,14 +100,19 @@ func (d *Differ) Diff(f File) (text, note string) {
 	return d.number(text), ""
 }
 
+// small files can be passwords, of which the length is not told either.
+const small = 1 << 8
+
 func sizes(f File) string {
 	switch {
+	case max(len(f.Before), len(f.After)) < small:
+		return "not shown"
 	case f.Before == nil:
-		return fmt.Sprintf("%d bytes", len(f.After))
+		return fmt.Sprintf("not shown, %d bytes", len(f.After))
 	case f.After == nil:
-		return fmt.Sprintf("%d bytes", len(f.Before))
+		return fmt.Sprintf("not shown, %d bytes", len(f.Before))
 	}
-	return fmt.Sprintf("%d bytes, was %d", len(f.After), len(f.Before))
+	return fmt.Sprintf("not shown, %d bytes, was %d", len(f.After), len(f.Before))
 }
 
 // shown returns both versions as they may be shown, with placeholders for secrets; false if they may not.

@@ -228,9 +228,10 @@ func TestNotes(t *testing.T) {
 	for want, f := range map[string]File{
 		"":                                   {Kind: Opaque, Before: []byte("a"), After: []byte("a")},
 		"only comments or its layout differ": {Kind: Alertmanager, Before: []byte("global: {} # a\n"), After: []byte("global: {}\n")},
-		"3 bytes, was 1":                     {Kind: Opaque, Before: []byte("a"), After: []byte("bcd")},
-		"2 bytes":                            {Kind: Opaque, After: []byte("bc")},
-		"1 bytes":                            {Kind: Opaque, Before: []byte("a")},
+		"not shown":                          {Kind: Opaque, Before: []byte("a"), After: []byte("bcd")},
+		"not shown, 1000 bytes":              {Kind: Opaque, After: make([]byte, 1000)},
+		"not shown, 1001 bytes":              {Kind: Opaque, Before: make([]byte, 1001)},
+		"not shown, 1000 bytes, was 5":       {Kind: Opaque, Before: []byte("12345"), After: make([]byte, 1000)},
 	} {
 		if text, note := New().Diff(f); text != "" || note != want {
 			t.Errorf("want %q, got %q and %q", want, note, text)
