@@ -3,6 +3,7 @@ package reload
 import (
 	"context"
 	"errors"
+	"fmt"
 	"go/scanner"
 	"os"
 )
@@ -25,7 +26,7 @@ func (c *candidate) tryOut() (warnings scanner.ErrorList, err error) {
 	if c.mainFile != "" {
 		return c.check(c.sourceDir)
 	}
-	dir, err := os.MkdirTemp("", tmpPrefix+"stoker-")
+	dir, err := tempDir()
 	if err != nil {
 		return nil, err
 	}
@@ -34,4 +35,19 @@ func (c *candidate) tryOut() (warnings scanner.ErrorList, err error) {
 		return nil, err
 	}
 	return c.check(dir)
+}
+
+// memoryDir is a folder that containers have in memory, also where their file system is read-only.
+const memoryDir = "/dev/shm"
+
+// tempDir makes a folder for a candidate. The image has no /tmp.
+func tempDir() (string, error) {
+	dir, err := os.MkdirTemp("", tmpPrefix+"stoker-")
+	if err == nil {
+		return dir, nil
+	}
+	if dir, err := os.MkdirTemp(memoryDir, tmpPrefix+"stoker-"); err == nil {
+		return dir, nil
+	}
+	return "", fmt.Errorf("a folder to try a release out: %w: set TMPDIR to one that can be written", err)
 }
