@@ -142,7 +142,7 @@ func compareBaselines(before, after []prep) (changes []PrepChange) {
 			add(PrepRenamed, was.Name, p.Name)
 		}
 		was.Host, was.Name = p.Host, p.Name
-		if p != was {
+		if string(p.appendLabels(nil, "")) != string(was.appendLabels(nil, "")) {
 			add(PrepRelabelled, "", "")
 		}
 	}
