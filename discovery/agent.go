@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"slices"
@@ -23,9 +22,9 @@ type Options struct {
 	Resolver   Resolver              // nil: the system's
 	// Overrides is what contacts say about exporters. Nil: nothing.
 	Overrides Overrides
-	// Live returns the files of Prometheus' live release, nil for none: a URL that
-	// a contact gives is followed once its scrape job is in there. Nil: never.
-	Live func() fs.FS
+	// Served reports whether Prometheus' live release has the scrape jobs for an
+	// exporter of a contact: a URL is followed from then on. Nil: never.
+	Served func(contact, exporter string) bool
 }
 
 // An Agent keeps the targets files of all configured networks. Its methods may
@@ -34,7 +33,6 @@ type Agent struct {
 	pass      sync.Mutex // held while networks are asked
 	networks  []*network
 	overrides Overrides
-	live      func() fs.FS
 
 	mu     sync.Mutex // guards what follows, one entry a network
 	status []NetworkStatus
@@ -56,11 +54,11 @@ func New(cfg Config, opts Options) (*Agent, error) {
 		opts.Resolver = net.DefaultResolver
 	}
 	a := &Agent{
-		overrides: opts.Overrides, live: opts.Live,
-		status: make([]NetworkStatus, len(cfg.Networks)),
-		insist: make([]bool, len(cfg.Networks)),
-		chains: make([]Chain, len(cfg.Networks)),
-		files:  make([][]byte, len(cfg.Networks)),
+		overrides: opts.Overrides,
+		status:    make([]NetworkStatus, len(cfg.Networks)),
+		insist:    make([]bool, len(cfg.Networks)),
+		chains:    make([]Chain, len(cfg.Networks)),
+		files:     make([][]byte, len(cfg.Networks)),
 	}
 	for i, c := range cfg.Networks {
 		n, err := newNetwork(cfg.TargetsDir, c, opts)
@@ -96,6 +94,7 @@ func newNetwork(dir string, c Network, opts Options) (*network, error) {
 		},
 		store:    newStore(dir, c.Name, c.AllowPrivate),
 		resolver: opts.Resolver,
+		served:   opts.Served,
 		logger:   opts.Logger.With("network", c.Name),
 	}
 	var err error
@@ -127,7 +126,7 @@ func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 		n := a.networks[i]
 		insist := a.insists(i)
 		o := n.refresh(ctx, insist, now)
-		n.follow(ctx, &o, said, askErr, a.live)
+		n.follow(ctx, &o, said, askErr)
 		if ctx.Err() != nil && !o.accepted {
 			return false, o.err // as if it hadn't begun
 		}
@@ -158,7 +157,7 @@ func (a *Agent) Render(ctx context.Context) (map[string][]byte, error) {
 	}
 	_, err := a.each(all, func(i int) (bool, error) {
 		o := a.networks[i].refresh(ctx, a.insists(i), now)
-		a.networks[i].follow(ctx, &o, said, askErr, a.live)
+		a.networks[i].follow(ctx, &o, said, askErr)
 		files[i] = o
 		return false, o.err
 	})

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"go/scanner"
 	"go/token"
-	"io/fs"
 	"net/url"
 	"slices"
 
@@ -138,10 +137,10 @@ func claims(network string, exporters []Exporter, said []Override, known bool, l
 }
 
 // settle decides about the claims that stand by themselves: those with a URL need
-// a scrape job in the live release, and a host that may be scraped. A hostname
+// a scrape job that is live, and a host that may be scraped. A hostname
 // that was good and isn't found now stays, to be alerted about: owned are the
 // targets on disk that claims asked for.
-func (n *network) settle(ctx context.Context, all []Claim, live fs.FS, owned map[slot]string) error {
+func (n *network) settle(ctx context.Context, all []Claim, owned map[slot]string) error {
 	reasons := map[string]string{} // by host
 	hosts := make([]string, len(all))
 	for i := range all {
@@ -151,7 +150,7 @@ func (n *network) settle(ctx context.Context, all []Claim, live fs.FS, owned map
 		case c.State != ClaimUsed:
 		case c.URL == "" && !c.fits(n.exporters), c.URL != "" && !ok:
 			c.State = ReasonMalformed
-		case c.URL != "" && !served(live, c.Contact, c.Exporter):
+		case c.URL != "" && !n.serves(c):
 			c.State = ClaimUnserved
 		case c.URL != "":
 			hosts[i], reasons[at.host] = at.host, ""
@@ -187,13 +186,10 @@ func (c *Claim) fits(exporters []Exporter) bool {
 	return false
 }
 
-// served reports whether a release of Prometheus has the scrape job of a claim.
-func served(live fs.FS, contact, exporter string) bool {
-	if live == nil {
-		return false
-	}
-	_, err := fs.Stat(live, ScrapeFile(contact, exporter))
-	return err == nil
+// serves reports whether a claim's scrape job is live. No job can read what is in
+// memory.
+func (n *network) serves(c *Claim) bool {
+	return n.served != nil && n.store.memory == nil && n.served(c.Contact, c.Exporter)
 }
 
 // A place is what a URL says of a target.

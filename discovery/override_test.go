@@ -95,7 +95,7 @@ func newSite(t *testing.T, preps int) *site {
 	s := &site{t: t, dir: t.TempDir(), network: icontest.Generate(preps, 1), cfg: testNetwork(1), live: fstest.MapFS{}}
 	s.node = icontest.NewNode(s.network)
 	s.opts.Overrides = func(context.Context) ([]Override, error) { return s.said, s.err }
-	s.opts.Live = func() fs.FS { return s.live }
+	s.opts.Served = func(contact, exporter string) bool { return s.live[ScrapeFile(contact, exporter)] != nil }
 	s.restart()
 	return s
 }
@@ -523,11 +523,11 @@ func FuzzOverrides(f *testing.F) {
 	f.Add("a\"b", "goloop", -1, "no", "x", "http://[::1]/\x00")
 	f.Add("acme", "node", 70000, "/a?b", "", "https://u:p@a.b.com/%2F")
 	f.Fuzz(func(t *testing.T, contact, exporter string, port int, path, scheme, url string) {
-		n := &network{rules: rules{name: "testnet", allowPrivate: true, exporters: testNetwork(1).Exporters}, store: newStore("/targets", "testnet", true)}
+		n := &network{rules: rules{name: "testnet", allowPrivate: true, exporters: testNetwork(1).Exporters}, store: newStore("/targets", "testnet", true), served: func(contact, _ string) bool { return contact == "acme" }}
 		preps := []prep{{Owner: ownerA, Name: "A", Host: "8.8.8.8", P2PPort: 1, Rank: 1}, {Owner: ownerB, Name: "B", Host: "8.8.8.9", P2PPort: 1, Rank: 2}}
 		o := outcome{next: baseline{Preps: preps}, accepted: true}
 		said := []Override{{Contact: contact, Owners: []string{ownerA}, Exporters: []OwnExporter{{Name: exporter, Port: port, Path: path, Scheme: scheme, URL: url}}}}
-		n.follow(t.Context(), &o, said, nil, func() fs.FS { return fstest.MapFS{ScrapeFile("acme", exporter): {}} })
+		n.follow(t.Context(), &o, said, nil)
 		if o.err != nil || len(o.next.Claims) != 1 {
 			t.Fatalf("%v, %v", o.next.Claims, o.err)
 		}

@@ -109,24 +109,20 @@ func (a *Agent) ask(ctx context.Context) (said []Override, err error) {
 
 // claim decides what contacts say about a network, for an outcome. askErr is why
 // nobody knows what they say.
-func (n *network) claim(ctx context.Context, o *outcome, said []Override, askErr error, live func() fs.FS) error {
+func (n *network) claim(ctx context.Context, o *outcome, said []Override, askErr error) error {
 	o.next.Claims = claims(n.name, n.exporters, said, askErr == nil, o.base.Claims)
 	if len(o.next.Claims) == 0 {
 		return nil
 	}
-	var release fs.FS
-	if live != nil && n.store.memory == nil { // what is in memory no generated job can read
-		release = live()
-	}
-	return n.settle(ctx, o.next.Claims, release, o.owned)
+	return n.settle(ctx, o.next.Claims, o.owned)
 }
 
 // follow has an accepted outcome follow what contacts say.
-func (n *network) follow(ctx context.Context, o *outcome, said []Override, askErr error, live func() fs.FS) {
+func (n *network) follow(ctx context.Context, o *outcome, said []Override, askErr error) {
 	if !o.accepted {
 		return
 	}
-	if err := n.claim(ctx, o, said, askErr, live); err != nil {
+	if err := n.claim(ctx, o, said, askErr); err != nil {
 		o.accepted, o.err = false, err
 		return
 	}
@@ -240,16 +236,15 @@ func (a *Agent) Apply(ctx context.Context) (changed bool, err error) {
 		if err != nil || len(found.base.Preps) == 0 {
 			return false, err
 		}
-		o := outcome{saved: found, next: found.base}
-		if err := n.claim(ctx, &o, said, askErr, a.live); err != nil {
+		o, differs, err := n.reapply(ctx, found, said, askErr)
+		if err != nil {
 			return false, err
 		}
 		n.logClaims(o.next.Claims)
-		if slices.Equal(o.next.Claims, o.base.Claims) {
+		if !differs {
 			a.recordClaims(i, o.next.Claims, nil)
 			return false, nil
 		}
-		n.render(&o)
 		changed, err := n.saveFiles(o)
 		if err == nil {
 			err = n.store.saveState(o.next)
@@ -260,6 +255,17 @@ func (a *Agent) Apply(ctx context.Context) (changed bool, err error) {
 		return changed, err
 	})
 	return changed, errors.Join(askErr, err)
+}
+
+// reapply has what is on disk follow what contacts say. It reports whether that is
+// something else than what the files followed before.
+func (n *network) reapply(ctx context.Context, found saved, said []Override, askErr error) (o outcome, differs bool, err error) {
+	o = outcome{saved: found, next: found.base}
+	if err := n.claim(ctx, &o, said, askErr); err != nil || slices.Equal(o.next.Claims, o.base.Claims) {
+		return o, false, err
+	}
+	n.render(&o)
+	return o, true, nil
 }
 
 // logClaims says what became of claims that aren't used, where that isn't what was

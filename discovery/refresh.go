@@ -33,6 +33,7 @@ type network struct {
 	clients  []*client
 	store    *store
 	resolver Resolver
+	served   func(contact, exporter string) bool
 	logger   *slog.Logger
 
 	said       map[string]bool // lines of the last log

@@ -77,7 +77,7 @@ func (s *Sidecar) watch(l *loop, rescan model.Duration, paths ...string) {
 }
 
 func (s *Sidecar) addDiscovery() (err error) {
-	o := discovery.Options{Logger: s.logger.With("agent", agentDiscovery), Registerer: s.registry, Live: s.liveRelease}
+	o := discovery.Options{Logger: s.logger.With("agent", agentDiscovery), Registerer: s.registry, Served: s.served}
 	if s.routing != nil {
 		o.Overrides = s.overrides
 	}

@@ -97,12 +97,26 @@ func (s *Sidecar) overrides(ctx context.Context) ([]discovery.Override, error) {
 	return overridesOf(contacts), err
 }
 
-// liveRelease is the one that Prometheus starts from, nil for none.
-func (s *Sidecar) liveRelease() fs.FS {
+// served reports whether the release that Prometheus starts from has the scrape jobs for an exporter of a contact. In a
+// plan that is the one that would be live by then.
+func (s *Sidecar) served(contact, exporter string) bool {
 	if s.cfg.Prometheus == nil || s.cfg.Prometheus.OutputDir == "" {
-		return nil
+		return false
 	}
-	return reload.Live(s.cfg.Prometheus.OutputDir)
+	file := discovery.ScrapeFile(contact, exporter)
+	if s.planned != nil && s.planned.Refused == nil {
+		for _, f := range s.planned.Files {
+			if f.Path == file {
+				return f.Change != '-'
+			}
+		}
+	}
+	live := reload.Live(s.cfg.Prometheus.OutputDir)
+	if live == nil {
+		return false
+	}
+	_, err := fs.Stat(live, file)
+	return err == nil
 }
 
 // overridesOf hands over what routing read to discovery: they don't know each other.

@@ -47,7 +47,9 @@ type Sidecar struct {
 	silencing *silencing.Agent
 	releases  []*reload.Agent
 	// prometheus is the loop of Prometheus' releases; followContacts are those that a change of a contact pokes.
-	prometheus     *loop
+	prometheus *loop
+	// planned is what becomes of Prometheus' release, for a plan of what follows it.
+	planned        *reload.Planned
 	followContacts []*loop
 	outputs        []string // the output_dirs to lock
 

@@ -38,6 +38,7 @@ type worldKey struct{}
 func setup(env *testscript.Env) error {
 	w := &world{servers: map[string]*servertest.Server{}}
 	env.Values[worldKey{}] = w
+	env.Values[stillnessKey{}] = &stillness{proxies: map[string]*servertest.Proxy{}, counted: map[string]int{}}
 	env.Defer(func() {
 		for i := len(w.cleanups) - 1; i >= 0; i-- {
 			w.cleanups[i]()
@@ -66,6 +67,10 @@ func commands() map[string]func(ts *testscript.TestScript, neg bool, args []stri
 		"inbox":      cmdInbox,
 		"until":      cmdUntil,
 		"post-alert": cmdPostAlert,
+		"proxy":      cmdProxy,
+		"look":       cmdLook,
+		"still":      cmdStill,
+		"seal":       cmdSeal,
 	}
 }
 
