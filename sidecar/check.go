@@ -3,7 +3,6 @@ package sidecar
 import (
 	"context"
 	"errors"
-	"fmt"
 	"go/scanner"
 	"go/token"
 	"time"
@@ -152,17 +151,18 @@ func RenderAlertmanager(ctx context.Context, cfg *Config) ([]byte, error) {
 	return tree["alertmanager.yml"], nil
 }
 
-// RenderTargets returns the targets file that would be written for each network, by its name. It asks the
-// networks, and may return files beside an error: those of the networks that answered.
+// RenderTargets returns the targets file that would be written for each network, by its name; owners/ and the name is
+// that of what contacts gave URLs for. It asks the networks, and may return files beside an error: those of the networks
+// that answered.
 func RenderTargets(ctx context.Context, cfg *Config) (map[string][]byte, error) {
 	if cfg.Discovery == nil {
 		return nil, errors.New("the configuration file has no section discovery")
 	}
-	a, err := discovery.New(*cfg.Discovery, discovery.Options{})
+	s, err := New(cfg, Options{Agents: []string{agentDiscovery}})
 	if err != nil {
-		return nil, fmt.Errorf("discovery: %w", err)
+		return nil, err
 	}
-	return a.Render(ctx)
+	return s.discovery.Render(ctx)
 }
 
 // RenderSilences returns a table of the silences of the next seven days.

@@ -87,9 +87,9 @@ func (s *Sidecar) addExporters() {
 }
 
 // applied is discovery as far as contacts go.
-type applied struct{ *discovery.Agent }
+type applied struct{ agent *discovery.Agent }
 
-func (a applied) Sync(ctx context.Context) (bool, error) { return a.Apply(ctx) }
+func (a applied) Sync(ctx context.Context) (bool, error) { return a.agent.Apply(ctx) }
 
 // overrides is what contacts say now.
 func (s *Sidecar) overrides(ctx context.Context) ([]discovery.Override, error) {

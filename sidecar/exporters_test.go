@@ -117,6 +117,17 @@ func TestContactsWithoutAlertmanager(t *testing.T) {
 		t.Error("no longer contested, and no target")
 	}
 
+	// What render shows is what was written.
+	rendered, err := RenderTargets(t.Context(), sc.cfg)
+	if err != nil || len(rendered) != 2 {
+		t.Errorf("%d files, %v", len(rendered), err)
+	}
+	for name, data := range rendered {
+		if written, err := os.ReadFile(filepath.Join(s.dir, "targets", name+".json")); err != nil || string(written) != string(data) {
+			t.Errorf("%s: render and sync differ, %v", name, err)
+		}
+	}
+
 	_, body := request(t, sc, "GET", "/api/v1/status", nil)
 	var status Status
 	if err := json.Unmarshal([]byte(body), &status); err != nil {
