@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/stoker-project/stoker/internal/secret"
+	"github.com/stoker-project/stoker/internal/strictyaml"
 )
 
 // An Override is what one contact says about how exporters of its P-Reps are
@@ -248,6 +249,13 @@ func CheckOverrides(networks []Network, said []Override) (problems, warnings sca
 			places[slot{said[i].Contact, e.Name}] = e
 		}
 	}
+	for _, o := range said {
+		for _, name := range o.Networks {
+			if known && len(o.Exporters) > 0 && !slices.ContainsFunc(networks, func(n Network) bool { return n.Name == name }) {
+				warnings.Add(o.Exporters[0].Position, fmt.Sprintf("the contact's network %q not known%s", name, strictyaml.DidYouMean(name, namesOf(networks))))
+			}
+		}
+	}
 	for _, n := range networks {
 		all := claims(n.Name, n.Exporters, said, true, nil)
 		for i := range all {
@@ -271,6 +279,13 @@ func CheckOverrides(networks []Network, said []Override) (problems, warnings sca
 		*list = slices.CompactFunc(*list, func(a, b *scanner.Error) bool { return *a == *b })
 	}
 	return problems, warnings
+}
+
+func namesOf(networks []Network) (names []string) {
+	for _, n := range networks {
+		names = append(names, n.Name)
+	}
+	return names
 }
 
 // imagined are networks that have whatever contacts speak of.

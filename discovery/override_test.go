@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/scanner"
+	"go/token"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -71,6 +73,53 @@ func TestClaims(t *testing.T) {
 			got = append(got, fmt.Sprintf("%s %s %s %s", c.Contact, c.Owner[41:], c.Exporter, c.State))
 		}
 		if diff := cmp.Diff(tc.want, strings.Join(got, ", ")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
+		}
+	}
+}
+
+// Offline, contradictions are found in whatever networks contacts speak of, and names
+// where the networks are known.
+func TestCheckOverrides(t *testing.T) {
+	at := func(o Override, line int) Override {
+		for i := range o.Exporters {
+			o.Exporters[i].Position = token.Position{Filename: o.File, Line: line + i, Column: 3}
+		}
+		return o
+	}
+	a := at(atURL("a", ownerA, "node", "https://a.com/a"), 7)
+	b := at(atURL("b", ownerA, "node", "https://b.com/b"), 9)
+	b.Exporters = append(b.Exporters, OwnExporter{Name: "nodes", Port: 1, Position: token.Position{Filename: "b.yml", Line: 10, Column: 3}})
+	b.Networks = []string{"mainnet", "lisbn"}
+	elsewhere := at(atURL("c", ownerA, "node", "https://c.com/c"), 1)
+	elsewhere.Networks = []string{"berlin"}
+	contested := []string{
+		`a.yml:7:3: exporter "node" of ` + ownerA + ` is claimed by b.yml in line 9 too, so neither counts`,
+		`b.yml:9:3: exporter "node" of ` + ownerA + ` is claimed by a.yml in line 7 too, so neither counts`,
+	}
+	for _, tc := range []struct {
+		name               string
+		networks           []Network
+		said               []Override
+		problems, warnings []string
+	}{
+		{"nothing", twoNetworks().Networks, nil, nil, nil},
+		{"known networks", twoNetworks().Networks, []Override{a, b}, contested, []string{
+			`b.yml:9:3: the contact's network "lisbn" not known, did you mean "lisbon"?`,
+			`b.yml:10:3: exporter "nodes" not known, did you mean "node"? on network mainnet`,
+		}},
+		{"no networks", nil, []Override{a, b}, contested, nil},
+		{"other networks", nil, []Override{b, elsewhere}, nil, nil},
+		{"quarantined", nil, []Override{a, {Contact: "b", Quarantined: true}}, nil, nil},
+	} {
+		problems, warnings := CheckOverrides(tc.networks, tc.said)
+		var got [2][]string
+		for i, list := range []scanner.ErrorList{problems, warnings} {
+			for _, p := range list {
+				got[i] = append(got[i], p.Error())
+			}
+		}
+		if diff := cmp.Diff([2][]string{tc.problems, tc.warnings}, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
 		}
 	}
