@@ -49,16 +49,18 @@ func New(cfg Config, opts Options) (*Agent, error) {
 		status: make([]NetworkStatus, len(cfg.Networks)),
 		insist: make([]bool, len(cfg.Networks)),
 	}
+	answers := newAnswers()
 	for i, c := range cfg.Networks {
 		n, err := newNetwork(cfg.TargetsDir, c, opts)
 		if err != nil {
 			return nil, fmt.Errorf("networks[%d].%w", i, err)
 		}
+		n.answers = answers
 		a.networks = append(a.networks, n)
 		a.status[i].Name = c.Name
 	}
 	if opts.Registerer != nil {
-		if err := opts.Registerer.Register(collector{a}); err != nil {
+		if err := errors.Join(opts.Registerer.Register(collector{a}), opts.Registerer.Register(answers)); err != nil {
 			return nil, err
 		}
 	}
@@ -87,11 +89,15 @@ func newNetwork(dir string, c Network, opts Options) (*network, error) {
 		return nil, fmt.Errorf("schedule: %w", err)
 	}
 	for i, api := range c.API {
-		client, err := newClient(api, c.HTTPConfig)
+		endpoint, err := newClient(api, c.HTTPConfig)
 		if err != nil {
 			return nil, fmt.Errorf("api[%d]: %w", i, err)
 		}
-		n.clients = append(n.clients, client)
+		endpoint.logger = n.logger
+		if !slices.ContainsFunc(n.clients, func(other *client) bool { return other.host == endpoint.host }) {
+			n.endpoints++
+		}
+		n.clients = append(n.clients, endpoint)
 	}
 	return n, nil
 }
@@ -195,6 +201,16 @@ func (a *Agent) due(now time.Time) []int {
 		return all
 	}
 	return due
+}
+
+// Retry makes all networks due, because someone asks: also those whose time
+// hasn't come when that of another one just has.
+func (a *Agent) Retry() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range a.status {
+		a.status[i].Next = time.Time{}
+	}
 }
 
 // AcceptDrop makes the next answer for a network count as it is: an operator

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A prep is one P-Rep that becomes targets: what its labels say. Its texts are
@@ -40,6 +41,7 @@ type listing struct {
 	Height  int64
 	Preps   []prep    // by owner
 	Refused []Refusal // by owner
+	Leap    bool      // its height was implausible
 }
 
 // A row is what we read of a P-Rep. Fields that a revision doesn't have stay
@@ -79,12 +81,18 @@ func (c *client) checkIdentity(ctx context.Context, networkID string) error {
 	return nil
 }
 
+// progressEvery is how often a long fetch says how far it is: 10,000 P-Reps take
+// 100 pages, and a slow API some seconds for each.
+const progressEvery = 10 * time.Second
+
 // fetchRows gets the P-Reps of the given ranks, by rank, all from one height:
 // the first page says which, the others are asked for it. A page that is shorter
 // than it could be is the last one; where the number of P-Reps is a multiple of
 // the page size, that is an error -30006 (goloop) or an empty page (ICON1).
 func (c *client) fetchRows(ctx context.Context, ranks rankRange, pageSize int) (rows []row, height int64, err error) {
 	pinned := ""
+	began := time.Now()
+	said := began
 	for start := ranks.first; start <= ranks.last; start += pageSize {
 		end := min(start+pageSize-1, ranks.last)
 		p, err := c.fetchPage(ctx, start, end, pinned)
@@ -106,6 +114,11 @@ func (c *client) fetchRows(ctx context.Context, ranks rankRange, pageSize int) (
 		rows = append(rows, p.Preps...)
 		if len(p.Preps) <= end-start {
 			break
+		}
+		if now := time.Now(); now.Sub(said) >= progressEvery {
+			said = now
+			c.logger.Info("still asking for P-Reps", "endpoint", c.host, "ranks", fmt.Sprintf("%d-%d", ranks.first, end),
+				"pages", (end-ranks.first)/pageSize+1, "for", now.Sub(began).Round(time.Second))
 		}
 	}
 	if len(rows) == 0 {

@@ -106,7 +106,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		for _, r := range s.Refused {
 			refused[r.Reason]++
 		}
-		for _, reason := range []string{HeldAbsent, HeldDrop, HeldUnresolved} {
+		for _, reason := range []string{HeldAbsent, HeldDisputed, HeldDrop, HeldUnresolved} {
 			gauge(heldDesc, float64(held[reason]), reason)
 		}
 		for _, reason := range []string{ReasonMalformed, ReasonPrivate, ReasonUnresolved} {
