@@ -20,6 +20,9 @@ type Options struct {
 	Logger     *slog.Logger          // nil: silent
 	Registerer prometheus.Registerer // nil: metrics are kept and not shown
 	Resolver   Resolver              // nil: the system's
+	// Own are the hosts of our own servers, which are denied as targets, but on
+	// networks with AllowPrivate: there one machine may be everything.
+	Own []string
 }
 
 // An Agent keeps the targets files of all configured networks. Its methods may
@@ -54,6 +57,16 @@ func New(cfg Config, opts Options) (*Agent, error) {
 		n, err := newNetwork(cfg.TargetsDir, c, opts)
 		if err != nil {
 			return nil, fmt.Errorf("networks[%d].%w", i, err)
+		}
+		for _, entry := range cfg.Deny {
+			if err := n.deny.add(entry); err != nil {
+				return nil, fmt.Errorf("deny: %w", err)
+			}
+		}
+		if !c.AllowPrivate {
+			for _, host := range opts.Own {
+				n.deny.add(host) // what isn't a host can't be a P-Rep's either
+			}
 		}
 		n.answers = answers
 		a.networks = append(a.networks, n)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -222,7 +223,9 @@ func sortOut(ctx context.Context, rows []row, rules *rules, r Resolver) *listing
 		}
 		answer.Preps = append(answer.Preps, p)
 	}
-	checkHosts(ctx, reasons, rules.allowPrivate, r)
+	found := &lookups{Resolver: r, addrs: map[string][]netip.Addr{}}
+	checkHosts(ctx, reasons, rules.allowPrivate, found)
+	rules.deny.check(ctx, reasons, rules.allowPrivate, found)
 	answer.Preps = slices.DeleteFunc(answer.Preps, func(p prep) bool {
 		reason := reasons[p.Host]
 		if reason != "" {

@@ -128,7 +128,7 @@ var (
 //	a gone one, for less than remove_after        stays as it was
 //	a gone one, for longer                        goes, unless disputed
 //	a gone one, insisted on                       goes
-//	one whose hostname turned private             goes at once
+//	one whose hostname turned private or denied   goes at once
 //	one whose hostname doesn't resolve any more   stays as it was
 //
 // "Disputed" is what another endpoint contradicts, which is asked after this.
@@ -264,7 +264,8 @@ func compare(base []prep, answer *listing) (gone []absentee) {
 		}
 		r, listed := refused[p.Owner]
 		same := listed && r.host == p.Host
-		gone = append(gone, absentee{p, same && r.Reason == ReasonUnresolved, same && r.Reason == ReasonPrivate})
+		unsafe := r.Reason == ReasonPrivate || r.Reason == ReasonDenied
+		gone = append(gone, absentee{p, same && r.Reason == ReasonUnresolved, same && unsafe})
 	}
 	return gone
 }

@@ -215,6 +215,10 @@ func TestJudge(t *testing.T) {
 			{answer: "abcd", refused: refuse(ReasonPrivate, "evil-", "e"), want: "abcde", held: "e-"},
 			{after: hour, answer: "abcd", refused: refuse(ReasonPrivate, "evil-", "e"), want: "abcd"},
 		}},
+		{"the hostname leads to a denied address", []step{
+			{answer: "abcde", want: "abcde"},
+			{answer: "abcd", refused: refuse(ReasonDenied, "host-", "e"), want: "abcd"},
+		}},
 		{"the hostname leads elsewhere", []step{
 			{answer: "abcde", want: "abcde"},
 			{answer: "abcd", refused: refuse(ReasonPrivate, "host-", "e"), want: "abcd"},

@@ -26,6 +26,7 @@ type rules struct {
 	exporters    []Exporter
 	schedule     cron.Schedule // nil: interval
 	interval     time.Duration
+	deny         denyList
 	endpoints    int // how many hosts they are on
 }
 
@@ -74,6 +75,8 @@ func (n *network) refresh(ctx context.Context, insist bool, now time.Time) outco
 	if o.warning != nil {
 		n.logger.Warn("A file can't be understood and counts as absent", "err", o.warning)
 	}
+	o.base.Preps = n.deny.strike(o.base.Preps)
+	o.next = o.base
 	var failed error // of the endpoints so far
 	var suspects []*listing
 	var still *listing // the first answer that could be accepted if it weren't for its age

@@ -109,7 +109,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		for _, reason := range []string{HeldAbsent, HeldDisputed, HeldDrop, HeldUnresolved} {
 			gauge(heldDesc, float64(held[reason]), reason)
 		}
-		for _, reason := range []string{ReasonMalformed, ReasonPrivate, ReasonUnresolved} {
+		for _, reason := range []string{ReasonDenied, ReasonMalformed, ReasonPrivate, ReasonUnresolved} {
 			gauge(refusedDesc, float64(refused[reason]), reason)
 		}
 		lastGood := 0.0

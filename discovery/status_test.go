@@ -61,6 +61,7 @@ stoker_discovery_last_good_timestamp_seconds{network="mainnet"} 9.466848015e+08
 stoker_discovery_preps{network="mainnet"} 10
 # HELP stoker_discovery_refused Number of P-Reps of the last answer that don't become targets, by reason.
 # TYPE stoker_discovery_refused gauge
+stoker_discovery_refused{network="mainnet",reason="denied"} 0
 stoker_discovery_refused{network="mainnet",reason="malformed"} 1
 stoker_discovery_refused{network="mainnet",reason="private"} 1
 stoker_discovery_refused{network="mainnet",reason="unresolved"} 0

@@ -78,13 +78,26 @@ func (s *Sidecar) watch(l *loop, rescan model.Duration, paths ...string) {
 
 func (s *Sidecar) addDiscovery() (err error) {
 	s.discovery, err = discovery.New(*s.cfg.Discovery, discovery.Options{
-		Logger: s.logger.With("agent", agentDiscovery), Registerer: s.registry,
+		Logger: s.logger.With("agent", agentDiscovery), Registerer: s.registry, Own: ownHosts(s.cfg),
 	})
 	if err != nil {
 		return err
 	}
 	s.add(agentDiscovery, s.discovery, s.discovery.Next).patient = true
 	return nil
+}
+
+// ownHosts are the hosts of the servers that cfg names: nobody may register them as a node of a network.
+func ownHosts(cfg *Config) (hosts []string) {
+	for _, server := range []*reload.Config{cfg.Prometheus, cfg.Alertmanager} {
+		if server == nil {
+			continue
+		}
+		if u, err := url.Parse(server.URL); err == nil {
+			hosts = append(hosts, u.Hostname())
+		}
+	}
+	return hosts
 }
 
 func (s *Sidecar) addPrometheus() error {

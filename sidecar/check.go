@@ -145,7 +145,7 @@ func RenderTargets(ctx context.Context, cfg *Config) (map[string][]byte, error) 
 	if cfg.Discovery == nil {
 		return nil, errors.New("the configuration file has no section discovery")
 	}
-	a, err := discovery.New(*cfg.Discovery, discovery.Options{})
+	a, err := discovery.New(*cfg.Discovery, discovery.Options{Own: ownHosts(cfg)})
 	if err != nil {
 		return nil, fmt.Errorf("discovery: %w", err)
 	}
