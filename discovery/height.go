@@ -58,7 +58,7 @@ func climb(base baseline, answer *listing, suspects []*listing, r *rules, insist
 	case insist:
 		return answer.Height, nil
 	case answer.Height < floor:
-		return 0, fmt.Errorf("%w: height %d is below %d, which was accepted before", errOlder, answer.Height, floor)
+		return 0, fmt.Errorf("%w: height %d is below %d, which was accepted before", errOlder, answer.Height, base.Height)
 	case answer.Height-base.Height <= growth:
 	case slices.ContainsFunc(suspects, func(s *listing) bool { return s.Source != answer.Source && near(s.Height, answer.Height) }):
 		return answer.Height, nil
