@@ -141,6 +141,9 @@ func (n *network) refresh(ctx context.Context, insist bool, now time.Time) outco
 	return o
 }
 
+// groupSize is a little more than the bytes of most target groups.
+const groupSize = 640
+
 // accept makes an accepted answer the outcome, after others were asked about what
 // no single endpoint is believed.
 func (n *network) accept(ctx context.Context, o *outcome, v verdict, answer *listing, insist bool, now time.Time) {
@@ -152,7 +155,8 @@ func (n *network) accept(ctx context.Context, o *outcome, v verdict, answer *lis
 	}
 	o.next, o.held, o.refused, o.answered, o.accepted = v.next, v.held, answer.Refused, true, true
 	o.shared = sharedEndpoints(o.next.Preps)
-	o.rendered = appendTargets(make([]byte, 0, len(o.file)+len(o.file)/8), n.name, o.next.Preps, n.exporters)
+	size := max(len(o.file)+len(o.file)/8, groupSize*len(o.next.Preps)*len(n.exporters))
+	o.rendered = appendTargets(make([]byte, 0, size), n.name, o.next.Preps, n.exporters)
 }
 
 // order is the order to ask the endpoints in.
