@@ -19,8 +19,14 @@ func moves(from, to []prep) (moved []prep) {
 
 // confirm asks the other endpoints about P-Reps that the verdict takes away from
 // where they were, until one could say of each. Nobody is asked as long as there
-// are none, which is nearly always. An endpoint that fails has no say.
-func (n *network) confirm(ctx context.Context, v *verdict, now time.Time) {
+// are none, which is nearly always. Those that were asked already, suspects, have
+// said what they say; an endpoint that fails has no say.
+func (n *network) confirm(ctx context.Context, v *verdict, suspects []*listing, now time.Time) {
+	for _, s := range suspects {
+		if s.witnesses(v.next.Source, v.next.Height) {
+			v.hear(s, now)
+		}
+	}
 	for _, c := range n.order(now) {
 		if len(v.leaving)+len(v.moved) == 0 || ctx.Err() != nil {
 			return

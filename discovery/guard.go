@@ -275,11 +275,8 @@ func compare(base []prep, answer *listing) (gone []absentee) {
 // two blocks.
 func agreed(drop []absentee, answer *listing, suspects []*listing) bool {
 	return slices.ContainsFunc(suspects, func(s *listing) bool {
-		if s.Source == answer.Source {
-			return false // one node under two URLs
-		}
-		if s.Leap && !near(s.Height, answer.Height) {
-			return false // who is wrong about the height is no witness
+		if !s.witnesses(answer.Source, answer.Height) {
+			return false
 		}
 		doubts := 0
 		for _, g := range drop {
@@ -289,6 +286,13 @@ func agreed(drop []absentee, answer *listing, suspects []*listing) bool {
 		}
 		return doubts <= dropCount
 	})
+}
+
+// witnesses reports whether an answer that was held can support or contradict
+// another one: not if both are of one node under two URLs, nor if it is wrong
+// about the height.
+func (s *listing) witnesses(source string, height int64) bool {
+	return s.Source != source && (!s.Leap || near(s.Height, height))
 }
 
 // lists reports whether owner is among preps, which are sorted.

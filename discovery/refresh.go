@@ -98,7 +98,7 @@ func (n *network) refresh(ctx context.Context, insist bool, now time.Time) outco
 		switch {
 		case err == nil:
 			c.sick = sickness{}
-			n.accept(ctx, &o, v, answer, insist, now)
+			n.accept(ctx, &o, v, answer, suspects, insist, now)
 			if failed != nil {
 				n.logger.Warn("endpoints were passed over", "endpoint", c.host, "err", failed)
 			}
@@ -130,7 +130,7 @@ func (n *network) refresh(ctx context.Context, insist bool, now time.Time) outco
 	}
 	if still != nil && len(suspects) == 0 {
 		n.logger.Debug("no endpoint has a newer block", "err", failed)
-		n.accept(ctx, &o, judge(o.base, still, nil, &n.rules, insist, now), still, insist, now)
+		n.accept(ctx, &o, judge(o.base, still, nil, &n.rules, insist, now), still, nil, insist, now)
 		return o
 	}
 	keeping := "no targets yet"
@@ -146,9 +146,9 @@ const groupSize = 640
 
 // accept makes an accepted answer the outcome, after others were asked about what
 // no single endpoint is believed.
-func (n *network) accept(ctx context.Context, o *outcome, v verdict, answer *listing, insist bool, now time.Time) {
+func (n *network) accept(ctx context.Context, o *outcome, v verdict, answer *listing, suspects []*listing, insist bool, now time.Time) {
 	if !insist {
-		n.confirm(ctx, &v, now)
+		n.confirm(ctx, &v, suspects, now)
 		if o.base.Height == 0 {
 			n.compareHeights(ctx, &v)
 		}
