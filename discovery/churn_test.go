@@ -36,7 +36,7 @@ func churn(t *testing.T, seed uint64) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		dir := t.TempDir()
 		network := icontest.Generate(40+rng.IntN(120), seed)
-		nodes := []*icontest.Node{icontest.NewNode(network), icontest.NewNode(network)}[:1+rng.IntN(2)]
+		nodes := []*armed{{Node: icontest.NewNode(network)}, {Node: icontest.NewNode(network)}}[:1+rng.IntN(2)]
 		cfg := testNetwork(len(nodes))
 		if rng.IntN(3) == 0 {
 			cfg.Ranks = "1-35"
@@ -85,10 +85,17 @@ func churn(t *testing.T, seed uint64) {
 			default:
 				faults := append(icontest.Faults(), icontest.Ahead(1<<30), icontest.Slow(3*time.Second))
 				node, fault := nodes[rng.IntN(len(nodes))], faults[rng.IntN(len(faults))]
-				if fault.Name != "partial" && rng.IntN(3) == 0 {
-					node.Misbehave(fault)
-				} else {
+				switch rng.IntN(4) {
+				case 0:
+					if fault.Name != "partial" { // for hours, of the second page: who could tell?
+						node.Misbehave(fault)
+					}
+				case 1:
 					node.MisbehaveNext(1+rng.IntN(4), fault)
+				case 2:
+					node.arm(1+rng.IntN(3), fault)
+				case 3:
+					node.arm(3, icontest.Partial())
 				}
 			}
 			network.Advance(rng.Int64N(600))
@@ -129,8 +136,9 @@ func churn(t *testing.T, seed uint64) {
 
 		for _, node := range nodes {
 			node.Behave()
+			node.arm(0, icontest.Fault{})
 		}
-		network.Advance(1e9) // past whatever a node has made up
+		network.Advance(1e6) // past whatever floor a node has made up
 		if _, err := a.Sync(t.Context()); err != nil && !errors.Is(err, errDrop) {
 			t.Fatal(err)
 		}

@@ -24,7 +24,7 @@ func TestGarbageBeforePrometheus(t *testing.T) {
 	dir := t.TempDir()
 	network := icontest.Generate(120, 1) // two pages
 	joined := 0
-	node := icontest.NewNode(network)
+	node := &armed{Node: icontest.NewNode(network)}
 	cfg := testNetwork(1)
 	cfg.Exporters = cfg.Exporters[:1]
 	agent := func(nodes ...http.Handler) *Agent {
@@ -95,14 +95,12 @@ scrape_configs:
 	failures := 0
 	for i := range refreshes {
 		fault := faults[i%len(faults)]
-		switch {
-		case i/len(faults)%2 == 0: // all the time
+		switch i / len(faults) % 2 {
+		case 0: // all the time
 			node.Misbehave(fault)
-		default: // in the middle of it, after which the next refresh finds a newcomer
+		case 1: // in the middle of it, or not at all, while others join
 			node.Behave()
-			if i%3 > 0 {
-				node.MisbehaveNext(2, fault)
-			}
+			node.arm(i%4, fault)
 			network.Join(network.NewPRep(fmt.Sprintf("Newcomer %d", i), fmt.Sprintf("127.201.%d.%d:7100", i/100, 1+i%100)))
 			joined++
 		}
