@@ -92,17 +92,19 @@ scrape_configs:
 		}
 	})
 	faults := icontest.Faults()
-	failures := 0
+	failures, written := 0, owners(t, dir)
 	for i := range refreshes {
 		fault := faults[i%len(faults)]
 		switch i / len(faults) % 2 {
 		case 0: // all the time
 			node.Misbehave(fault)
-		case 1: // in the middle of it, or not at all, while others join
+		case 1: // at one request, while others join
 			node.Behave()
-			node.arm(i%4, fault)
-			network.Join(network.NewPRep(fmt.Sprintf("Newcomer %d", i), fmt.Sprintf("127.201.%d.%d:7100", i/100, 1+i%100)))
-			joined++
+			node.arm(1+i%3, fault)
+			if i%4 == 0 {
+				network.Join(network.NewPRep(fmt.Sprintf("Newcomer %d", i), fmt.Sprintf("127.201.%d.%d:7100", i/100, 1+i%100)))
+				joined++
+			}
 		}
 		network.Advance(10)
 		if _, err := a.Sync(t.Context()); err != nil {
@@ -111,6 +113,13 @@ scrape_configs:
 		if err := complete(120); err != nil {
 			t.Fatalf("after refresh %d, %s: %v", i, fault.Name, err)
 		}
+		now := owners(t, dir) // Prometheus takes up to 5 s to look
+		for owner := range written {
+			if _, there := now[owner]; !there {
+				t.Fatalf("after refresh %d, %s: %s is not in the file", i, fault.Name, owner)
+			}
+		}
+		written = now
 		if i%50 == 49 {
 			a = agent(node)
 		}
