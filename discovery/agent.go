@@ -25,6 +25,9 @@ type Options struct {
 	// Served reports whether Prometheus' live release has the scrape jobs for an
 	// exporter of a contact: a URL is followed from then on. Nil: never.
 	Served func(contact, exporter string) bool
+	// Own are the hosts of our own servers, which are denied as targets, but on
+	// networks with AllowPrivate: there one machine may be everything.
+	Own []string
 }
 
 // An Agent keeps the targets files of all configured networks. Its methods may
@@ -60,11 +63,23 @@ func New(cfg Config, opts Options) (*Agent, error) {
 		chains:    make([]Chain, len(cfg.Networks)),
 		files:     make([][]byte, len(cfg.Networks)),
 	}
+	answers := newAnswers()
 	for i, c := range cfg.Networks {
 		n, err := newNetwork(cfg.TargetsDir, c, opts)
 		if err != nil {
 			return nil, fmt.Errorf("networks[%d].%w", i, err)
 		}
+		for _, entry := range cfg.Deny {
+			if err := n.deny.add(entry); err != nil {
+				return nil, fmt.Errorf("deny: %w", err)
+			}
+		}
+		if !c.AllowPrivate {
+			for _, host := range opts.Own {
+				n.deny.add(host) // what isn't a host can't be a P-Rep's either
+			}
+		}
+		n.answers = answers
 		a.networks = append(a.networks, n)
 		a.status[i].Name, a.status[i].RemoveAfter = c.Name, n.removeAfter
 		a.chains[i].Network = c.Name
@@ -73,7 +88,7 @@ func New(cfg Config, opts Options) (*Agent, error) {
 		}
 	}
 	if opts.Registerer != nil {
-		for _, c := range []prometheus.Collector{collector{a}, claimCollector{a}} {
+		for _, c := range []prometheus.Collector{collector{a}, answers, claimCollector{a}} {
 			if err := opts.Registerer.Register(c); err != nil {
 				return nil, err
 			}
@@ -105,11 +120,15 @@ func newNetwork(dir string, c Network, opts Options) (*network, error) {
 		return nil, fmt.Errorf("schedule: %w", err)
 	}
 	for i, api := range c.API {
-		client, err := newClient(api, c.HTTPConfig)
+		endpoint, err := newClient(api, c.HTTPConfig)
 		if err != nil {
 			return nil, fmt.Errorf("api[%d]: %w", i, err)
 		}
-		n.clients = append(n.clients, client)
+		endpoint.logger = n.logger
+		if !slices.ContainsFunc(n.clients, func(other *client) bool { return other.host == endpoint.host }) {
+			n.endpoints++
+		}
+		n.clients = append(n.clients, endpoint)
 	}
 	return n, nil
 }
@@ -234,6 +253,16 @@ func (a *Agent) due(now time.Time) []int {
 		return all
 	}
 	return due
+}
+
+// Retry makes all networks due, because someone asks: also those whose time
+// hasn't come when that of another one just has.
+func (a *Agent) Retry() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range a.status {
+		a.status[i].Next = time.Time{}
+	}
 }
 
 // AcceptDrop makes the next answer for a network count as it is: an operator

@@ -44,7 +44,7 @@ func (c claimCollector) Collect(ch chan<- prometheus.Metric) {
 			states[claim.State]++
 		}
 		for _, state := range []string{
-			ClaimUsed, ClaimUnknown, ClaimContested, ClaimUnserved, ReasonMalformed, ReasonPrivate, ReasonUnresolved,
+			ClaimUsed, ClaimUnknown, ClaimContested, ClaimUnserved, ReasonMalformed, ReasonPrivate, ReasonUnresolved, ReasonDenied,
 		} {
 			ch <- prometheus.MustNewConstMetric(overridesDesc, prometheus.GaugeValue, float64(states[state]), s.Name, state)
 		}

@@ -25,6 +25,10 @@ type Config struct {
 	TargetsDir string `yaml:"targets_dir,omitempty"`
 	// Networks are the networks to discover, at least one.
 	Networks []Network `yaml:"networks"`
+	// Deny are addresses, networks (10.0.0.0/8) and hostnames that never become
+	// targets, whoever registers them. Of a hostname, its addresses are denied,
+	// too, unless AllowPrivate keeps it from being resolved.
+	Deny []string `yaml:"deny,omitempty"`
 }
 
 // Network is one network and the exporters to be scraped on its nodes. Decoding
@@ -127,6 +131,11 @@ func (c *Config) Validate() error {
 	var errs []error
 	if len(c.Networks) == 0 {
 		errs = append(errs, errors.New("networks: must list at least one network"))
+	}
+	for i, entry := range c.Deny {
+		if err := new(denyList).add(entry); err != nil {
+			errs = append(errs, fmt.Errorf("deny[%d]: %w", i, err))
+		}
 	}
 	seen := map[string]bool{}
 	for i := range c.Networks {

@@ -60,15 +60,21 @@
 //
 // An answer is taken whole or not at all. Not taken is one that fails, takes
 // too long, is too large, isn't JSON-RPC, lacks what it should have or has it in
-// another type, lists a P-Rep twice, is of another network or of a lower height
-// than the one before, mixes blocks, or leaves no target. Then the next endpoint
-// is asked; an endpoint that failed is only asked as a last resort until its
-// time has come, which doubles from 10 s to 1 h, or is what its Retry-After says.
+// another type, lists a P-Rep twice, is of another network, of a lower height
+// than the one before, or of one that no chain has, mixes blocks, or leaves no
+// target. Then the next endpoint is asked, as it is after one that has stood at
+// the same block for 10 minutes; an endpoint that failed is only asked as a last
+// resort until its time has come, which doubles from 10 s to 1 h, or is what its
+// Retry-After says.
 //
 // In an answer that is taken, single P-Reps that can't be scraped safely are
 // refused by reason and name. Those that were there and are gone keep their
-// targets for remove_after, and longer if too many go at once: the table at the
-// function judge has all cases. A file with no target is never written.
+// targets for remove_after, and longer if too many go at once or within a day.
+// Before one goes, or is followed to another host, the other endpoints are asked:
+// what one of them contradicts doesn't happen, and is held as "disputed". Where
+// there is only one endpoint, or no other answers, its word counts. The tables at
+// the functions judge, climb and hear have all cases. A file with no target is
+// never written.
 //
 // The targets file is the baseline. After a restart it is compared to and kept
 // as if nothing had been; remove it and the next answer is the first one.
@@ -81,6 +87,8 @@
 //     With allow_private, private, shared and loopback addresses and all
 //     hostnames pass; link-local, multicast, unspecified and documentation
 //     addresses never do.
+//   - Hosts that the operator denies, and those of our own servers, by address, by
+//     name, or by an address that their name resolves to, too: "denied".
 //   - Hostnames without an address: "unresolved". One that had an address when
 //     it was accepted keeps its target, to be alerted about.
 //
@@ -90,7 +98,8 @@
 // # What it tells
 //
 // [Agent.Status] as plain data, the same as metrics (stoker_discovery_…), and
-// in the log what changed, and each refused or held P-Rep once.
+// in the log what changed, and each refused or held P-Rep once. What became of
+// every answer is counted by endpoint, in stoker_discovery_answers_total.
 // stoker_discovery_last_good_timestamp_seconds only moves with the network's
 // height: an endpoint that stopped at a block looks as old as it is.
 //

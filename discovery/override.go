@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"go/scanner"
 	"go/token"
+	"net/netip"
 	"net/url"
 	"slices"
 
@@ -157,7 +158,9 @@ func (n *network) settle(ctx context.Context, all []Claim, owned map[slot]string
 			hosts[i], reasons[at.host] = at.host, ""
 		}
 	}
-	checkHosts(ctx, reasons, n.allowPrivate, n.resolver)
+	found := &lookups{Resolver: n.resolver, addrs: map[string][]netip.Addr{}}
+	checkHosts(ctx, reasons, n.allowPrivate, found)
+	n.deny.check(ctx, reasons, n.allowPrivate, found)
 	if err := ctx.Err(); err != nil {
 		return err // lookups that were cut short say nothing about their names
 	}

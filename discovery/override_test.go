@@ -430,8 +430,8 @@ func TestHostsOfURLs(t *testing.T) {
 	for i, owner := range all {
 		s.network.Move(owner, fmt.Sprintf("8.8.4.%d:7100", i+1))
 	}
-	names := resolver{"good.acme.com": {"8.8.8.8", "2a00:1450::1"}, "mixed.acme.com": {"8.8.8.8", "10.0.0.1"}}
-	s.opts.Resolver = names
+	names := resolver{"good.acme.com": {"8.8.8.8", "2a00:1450::1"}, "mixed.acme.com": {"8.8.8.8", "10.0.0.1"}, "ours.acme.com": {"8.8.8.9"}}
+	s.opts.Resolver, s.opts.Own = names, []string{"8.8.8.9"}
 	urls := map[string]string{ // URL to what becomes of it
 		"https://good.acme.com/a":       ClaimUsed,
 		"https://GOOD.acme.com:8443/a":  ClaimUsed,
@@ -441,6 +441,8 @@ func TestHostsOfURLs(t *testing.T) {
 		"https://127.0.0.1/a":           ReasonPrivate,
 		"https://a.svc/a":               ReasonPrivate,
 		"https://new.acme.com/a":        ReasonUnresolved,
+		"https://8.8.8.9/a":             ReasonDenied,
+		"https://ours.acme.com/a":       ReasonDenied,
 		"https://[2a00:1450::1]/a":      ReasonMalformed,
 		"https://0x7f.1/a":              ReasonMalformed,
 		"https://u:p@good.acme.com/a":   ReasonMalformed,
@@ -519,6 +521,7 @@ func TestClaimsAreReported(t *testing.T) {
 	const want = `# HELP stoker_discovery_overrides Number of exporters of P-Reps that contacts say how to reach, by what became of it.
 # TYPE stoker_discovery_overrides gauge
 stoker_discovery_overrides{network="testnet",state="contested"} 2
+stoker_discovery_overrides{network="testnet",state="denied"} 0
 stoker_discovery_overrides{network="testnet",state="malformed"} 0
 stoker_discovery_overrides{network="testnet",state="private"} 0
 stoker_discovery_overrides{network="testnet",state="unknown"} 1

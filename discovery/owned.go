@@ -260,6 +260,7 @@ func (a *Agent) Apply(ctx context.Context) (changed bool, err error) {
 // reapply has what is on disk follow what contacts say. It reports whether that is
 // something else than what the files followed before.
 func (n *network) reapply(ctx context.Context, found saved, said []Override, askErr error) (o outcome, differs bool, err error) {
+	found.base.Preps = n.deny.strike(found.base.Preps)
 	o = outcome{saved: found, next: found.base}
 	if err := n.claim(ctx, &o, said, askErr); err != nil || slices.Equal(o.next.Claims, o.base.Claims) {
 		return o, false, err

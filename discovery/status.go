@@ -78,7 +78,7 @@ func (a *Agent) Status() []NetworkStatus {
 // record keeps what a Sync found. What it stores is replaced, never changed.
 func (a *Agent) record(i int, o outcome, insisted bool, now time.Time) {
 	n := a.networks[i]
-	next, endpoints := n.due(now, o), n.endpoints()
+	next, endpoints := n.due(now, o), n.endpointStatus()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := &a.status[i]
@@ -108,7 +108,7 @@ func (a *Agent) record(i int, o outcome, insisted bool, now time.Time) {
 	}
 }
 
-func (n *network) endpoints() []Endpoint {
+func (n *network) endpointStatus() []Endpoint {
 	all := make([]Endpoint, len(n.clients))
 	for i, c := range n.clients {
 		all[i] = Endpoint{c.host, c.asked, c.sick.failures, c.sick.since, c.sick.until, c.sick.err}
@@ -155,10 +155,10 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		for _, r := range s.Refused {
 			refused[r.Reason]++
 		}
-		for _, reason := range []string{HeldAbsent, HeldDrop, HeldUnresolved} {
+		for _, reason := range []string{HeldAbsent, HeldDisputed, HeldDrop, HeldUnresolved} {
 			gauge(heldDesc, float64(held[reason]), reason)
 		}
-		for _, reason := range []string{ReasonMalformed, ReasonPrivate, ReasonUnresolved} {
+		for _, reason := range []string{ReasonDenied, ReasonMalformed, ReasonPrivate, ReasonUnresolved} {
 			gauge(refusedDesc, float64(refused[reason]), reason)
 		}
 		lastGood := 0.0

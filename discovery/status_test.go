@@ -38,9 +38,20 @@ func TestMetrics(t *testing.T) {
 		if _, err := a.Sync(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		const want = `# HELP stoker_discovery_held Number of P-Reps whose targets are kept although the last answer doesn't give them, by reason.
+		const want = `# HELP stoker_discovery_answers_total Answers that an endpoint of a network was asked for, by what became of them.
+# TYPE stoker_discovery_answers_total counter
+stoker_discovery_answers_total{endpoint="a.test",network="mainnet",result="accepted"} 2
+stoker_discovery_answers_total{endpoint="a.test",network="mainnet",result="consulted"} 0
+stoker_discovery_answers_total{endpoint="a.test",network="mainnet",result="empty"} 0
+stoker_discovery_answers_total{endpoint="a.test",network="mainnet",result="failed"} 0
+stoker_discovery_answers_total{endpoint="a.test",network="mainnet",result="held"} 0
+stoker_discovery_answers_total{endpoint="a.test",network="mainnet",result="implausible"} 0
+stoker_discovery_answers_total{endpoint="a.test",network="mainnet",result="older"} 0
+stoker_discovery_answers_total{endpoint="a.test",network="mainnet",result="still"} 0
+# HELP stoker_discovery_held Number of P-Reps whose targets are kept although the last answer doesn't give them, by reason.
 # TYPE stoker_discovery_held gauge
 stoker_discovery_held{network="mainnet",reason="absent"} 1
+stoker_discovery_held{network="mainnet",reason="disputed"} 0
 stoker_discovery_held{network="mainnet",reason="drop"} 0
 stoker_discovery_held{network="mainnet",reason="unresolved"} 0
 # HELP stoker_discovery_last_good_timestamp_seconds When an answer with a new block height was last accepted, 0 for never.
@@ -51,6 +62,7 @@ stoker_discovery_last_good_timestamp_seconds{network="mainnet"} 9.466848015e+08
 stoker_discovery_preps{network="mainnet"} 10
 # HELP stoker_discovery_refused Number of P-Reps of the last answer that don't become targets, by reason.
 # TYPE stoker_discovery_refused gauge
+stoker_discovery_refused{network="mainnet",reason="denied"} 0
 stoker_discovery_refused{network="mainnet",reason="malformed"} 1
 stoker_discovery_refused{network="mainnet",reason="private"} 1
 stoker_discovery_refused{network="mainnet",reason="unresolved"} 0

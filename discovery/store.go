@@ -65,12 +65,14 @@ func (s *store) read(path string) ([]byte, error) {
 
 // savedState is the content of the state file.
 type savedState struct {
-	Height    int64              `json:"height"`
-	Time      time.Time          `json:"time,omitzero"`
-	Source    string             `json:"source"`
-	Missing   map[string]absence `json:"missing,omitempty"`
-	HeldSince time.Time          `json:"held_since,omitzero"`
-	Claims    []Claim            `json:"claims,omitempty"`
+	Height    int64                `json:"height"`
+	Time      time.Time            `json:"time,omitzero"`
+	Source    string               `json:"source"`
+	Floor     int64                `json:"floor,omitempty"`
+	Missing   map[string]absence   `json:"missing,omitempty"`
+	Removed   map[string]time.Time `json:"removed,omitempty"`
+	HeldSince time.Time            `json:"held_since,omitzero"`
+	Claims    []Claim              `json:"claims,omitempty"`
 }
 
 // saved is what a store finds on disk.
@@ -124,13 +126,13 @@ func (s *store) load() (saved, error) {
 		return found, nil
 	}
 	found.base.Height, found.base.Time, found.base.Source = state.Height, state.Time, state.Source
-	found.base.Missing, found.base.HeldSince, found.base.Claims = state.Missing, state.HeldSince, state.Claims
+	found.base.Floor, found.base.Missing, found.base.Removed, found.base.HeldSince, found.base.Claims = state.Floor, state.Missing, state.Removed, state.HeldSince, state.Claims
 	return found, nil
 }
 
 // saveState writes all of a baseline but its P-Reps.
 func (s *store) saveState(b baseline) error {
-	data, err := json.MarshalIndent(savedState{b.Height, b.Time, b.Source, b.Missing, b.HeldSince, b.Claims}, "", "  ")
+	data, err := json.MarshalIndent(savedState{b.Height, b.Time, b.Source, b.Floor, b.Missing, b.Removed, b.HeldSince, b.Claims}, "", "  ")
 	if err != nil {
 		return err
 	}

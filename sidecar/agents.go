@@ -77,7 +77,7 @@ func (s *Sidecar) watch(l *loop, rescan model.Duration, paths ...string) {
 }
 
 func (s *Sidecar) addDiscovery() (err error) {
-	o := discovery.Options{Logger: s.logger.With("agent", agentDiscovery), Registerer: s.registry, Served: s.served}
+	o := discovery.Options{Logger: s.logger.With("agent", agentDiscovery), Registerer: s.registry, Served: s.served, Own: ownHosts(s.cfg)}
 	if s.routing != nil {
 		o.Overrides = s.overrides
 	}
@@ -93,6 +93,19 @@ func (s *Sidecar) addDiscovery() (err error) {
 		s.addExporters()
 	}
 	return nil
+}
+
+// ownHosts are the hosts of the servers that cfg names: nobody may register them as a node of a network.
+func ownHosts(cfg *Config) (hosts []string) {
+	for _, server := range []*reload.Config{cfg.Prometheus, cfg.Alertmanager} {
+		if server == nil {
+			continue
+		}
+		if u, err := url.Parse(server.URL); err == nil {
+			hosts = append(hosts, u.Hostname())
+		}
+	}
+	return hosts
 }
 
 func (s *Sidecar) addPrometheus() error {

@@ -149,7 +149,8 @@ func cmdServer(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // network start N serves a generated network of N P-Reps and sets $API. Then: network join NAME ENDPOINT, leave
-// NAME, rename NAME NEW, move NAME ENDPOINT, fail KIND (as in icontest.Faults), mend, stop, restart.
+// NAME, drop N (the last ones by rank), rename NAME NEW, move NAME ENDPOINT, owner NAME VARIABLE, fail KIND (as in
+// icontest.Faults), mend, stop (the API, which then refuses connections), restart.
 func cmdNetwork(ts *testscript.TestScript, neg bool, args []string) {
 	w := worldOf(ts)
 	address := func(name string) string {
@@ -174,6 +175,15 @@ func cmdNetwork(ts *testscript.TestScript, neg bool, args []string) {
 		w.network.Join(w.network.NewPRep(args[1], args[2]))
 	case "leave":
 		w.network.Leave(address(args[1]))
+	case "drop":
+		n, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		preps := w.network.PReps()
+		var last []string
+		for _, p := range preps[len(preps)-n:] {
+			last = append(last, p.Address())
+		}
+		w.network.Leave(last...)
 	case "rename":
 		w.network.Rename(address(args[1]), args[2])
 	case "move":
@@ -190,6 +200,14 @@ func cmdNetwork(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("no fault is named %q", args[1])
 	case "mend":
 		w.node.Behave()
+	case "stop":
+		w.api.Close()
+	case "restart":
+		l, err := net.Listen("tcp", w.api.Listener.Addr().String())
+		ts.Check(err)
+		w.api = &httptest.Server{Listener: l, Config: &http.Server{Handler: w.node}}
+		w.api.Start()
+		w.cleanups = append(w.cleanups, w.api.Close)
 	default:
 		ts.Fatalf("network %s?", args[0])
 	}
