@@ -94,6 +94,7 @@ func endsInNumber(label string) bool {
 // IPv4 addresses inside are here too.
 var special = [...]netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),
+	netip.MustParsePrefix("168.63.129.16/32"), // not of a registry: Azure's platform, as seen from inside
 	netip.MustParsePrefix("192.0.0.0/24"),
 	netip.MustParsePrefix("192.0.2.0/24"),
 	netip.MustParsePrefix("192.88.99.0/24"),

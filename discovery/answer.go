@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A prep is one P-Rep that becomes targets: what its labels say. Its texts are
@@ -40,6 +42,8 @@ type listing struct {
 	Height  int64
 	Preps   []prep    // by owner
 	Refused []Refusal // by owner
+	Chain   []Facts   // of both, by rank
+	Leap    bool      // its height was implausible
 }
 
 // A row is what we read of a P-Rep. Fields that a revision doesn't have stay
@@ -53,6 +57,16 @@ type row struct {
 	Website     string `json:"website"`
 	P2PEndpoint string `json:"p2pEndpoint"`
 	Grade       string `json:"grade"`
+
+	Status          Number `json:"status"`
+	Penalty         Number `json:"penalty"`
+	JailFlags       Number `json:"jailFlags"`
+	Power           Number `json:"power"`
+	Delegated       Number `json:"delegated"`
+	Bonded          Number `json:"bonded"`
+	TotalBlocks     Number `json:"totalBlocks"`
+	ValidatedBlocks Number `json:"validatedBlocks"`
+	LastHeight      Number `json:"lastHeight"`
 }
 
 // A page is a result of getPReps.
@@ -79,12 +93,18 @@ func (c *client) checkIdentity(ctx context.Context, networkID string) error {
 	return nil
 }
 
+// progressEvery is how often a long fetch says how far it is: 10,000 P-Reps take
+// 100 pages, and a slow API some seconds for each.
+const progressEvery = 10 * time.Second
+
 // fetchRows gets the P-Reps of the given ranks, by rank, all from one height:
 // the first page says which, the others are asked for it. A page that is shorter
 // than it could be is the last one; where the number of P-Reps is a multiple of
 // the page size, that is an error -30006 (goloop) or an empty page (ICON1).
 func (c *client) fetchRows(ctx context.Context, ranks rankRange, pageSize int) (rows []row, height int64, err error) {
 	pinned := ""
+	began := time.Now()
+	said := began
 	for start := ranks.first; start <= ranks.last; start += pageSize {
 		end := min(start+pageSize-1, ranks.last)
 		p, err := c.fetchPage(ctx, start, end, pinned)
@@ -106,6 +126,11 @@ func (c *client) fetchRows(ctx context.Context, ranks rankRange, pageSize int) (
 		rows = append(rows, p.Preps...)
 		if len(p.Preps) <= end-start {
 			break
+		}
+		if now := time.Now(); now.Sub(said) >= progressEvery {
+			said = now
+			c.logger.Info("still asking for P-Reps", "endpoint", c.host, "ranks", fmt.Sprintf("%d-%d", ranks.first, end),
+				"pages", (end-ranks.first)/pageSize+1, "for", now.Sub(began).Round(time.Second))
 		}
 	}
 	if len(rows) == 0 {
@@ -170,6 +195,7 @@ func (c *client) fetch(ctx context.Context, rules *rules, r Resolver) (*listing,
 	}
 	answer := sortOut(ctx, rows, rules, r)
 	answer.Source, answer.Height = c.host, height
+	answer.Chain = chainFacts(rows, rules.ranks.first, answer.Refused)
 	if err := ctx.Err(); err != nil {
 		return nil, err // lookups that were cut short say nothing about their names
 	}
@@ -209,7 +235,9 @@ func sortOut(ctx context.Context, rows []row, rules *rules, r Resolver) *listing
 		}
 		answer.Preps = append(answer.Preps, p)
 	}
-	checkHosts(ctx, reasons, rules.allowPrivate, r)
+	found := &lookups{Resolver: r, addrs: map[string][]netip.Addr{}}
+	checkHosts(ctx, reasons, rules.allowPrivate, found)
+	rules.deny.check(ctx, reasons, rules.allowPrivate, found)
 	answer.Preps = slices.DeleteFunc(answer.Preps, func(p prep) bool {
 		reason := reasons[p.Host]
 		if reason != "" {

@@ -6,7 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/stoker-project/stoker/discovery/icontest"
@@ -74,11 +78,18 @@ func (c *canned) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, ContentLength: int64(len(page)), Body: io.NopCloser(bytes.NewReader(page)), Request: r}, nil
 }
 
-// BenchmarkSync measures from the network's answer to the file on disk: read
-// and compare the file there is, decode, check, judge, render, write, fsync. The
-// floor is encoding/json decoding the same bytes into the same rows, and no more.
+// BenchmarkSync measures from the network's answer to the file on disk, for five
+// exporters, against the floor: encoding/json decoding the same bytes into the
+// same rows, and no more.
+//
+//	changed    read and compare the files there are, decode, check, judge, render, write and fsync two files
+//	unchanged  the same, without a targets file to write
+//	bytes      the same, without anything to write: what Render does
+//
+// Changed takes two fsyncs of a file and two of its folder, which is all that
+// counts for few P-Reps and depends on the disk alone.
 func BenchmarkSync(b *testing.B) {
-	for _, n := range []int{150, 10_000} {
+	for _, n := range []int{150, 1000, 10_000} {
 		versions := can(b, n)
 		floor := 0.0 // nanoseconds
 		b.Run(fmt.Sprintf("preps=%d/floor", n), func(b *testing.B) {
@@ -94,26 +105,24 @@ func BenchmarkSync(b *testing.B) {
 			}
 			floor = float64(b.Elapsed()) / float64(b.N)
 		})
-		for _, changed := range []bool{true, false} {
-			b.Run(fmt.Sprintf("preps=%d/exporters=5/changed=%t", n, changed), func(b *testing.B) {
-				cfg := testNetwork(1)
-				cfg.NetworkID, cfg.Exporters = "", nil
-				for i := range 5 {
-					cfg.Exporters = append(cfg.Exporters, Exporter{Name: fmt.Sprintf("exporter%d", i), Port: 9000 + i, Path: "/metrics", Scheme: "http"})
-				}
-				a, err := New(Config{TargetsDir: b.TempDir(), Networks: []Network{cfg}}, Options{})
-				if err != nil {
-					b.Fatal(err)
-				}
+		for _, what := range []string{"bytes", "unchanged", "changed"} {
+			b.Run(fmt.Sprintf("preps=%d/exporters=5/%s", n, what), func(b *testing.B) {
+				a := benchAgent(b)
 				b.SetBytes(int64(versions[0].size))
 				b.ReportAllocs()
 				i := 0
 				for b.Loop() {
-					if changed {
+					if what != "unchanged" {
 						i++
 					}
 					a.networks[0].clients[0].http.Transport = versions[i%2]
-					if _, err := a.Sync(b.Context()); err != nil {
+					var err error
+					if what == "bytes" {
+						_, err = a.Render(b.Context())
+					} else {
+						_, err = a.Sync(b.Context())
+					}
+					if err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -121,4 +130,65 @@ func BenchmarkSync(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkMemory shows the most memory that is in use at any time of a refresh
+// that changes the file, beyond what was in use before it. The collector runs
+// all the time to tell, so the times mean nothing.
+func BenchmarkMemory(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(1))
+	for _, n := range []int{150, 1000, 10_000} {
+		versions := can(b, n)
+		b.Run(fmt.Sprintf("preps=%d/exporters=5", n), func(b *testing.B) {
+			a := benchAgent(b)
+			peak, i := uint64(0), 0
+			for b.Loop() {
+				i++
+				a.networks[0].clients[0].http.Transport = versions[i%2]
+				runtime.GC()
+				before, done := heapInUse(), make(chan struct{})
+				var watching sync.WaitGroup
+				watching.Go(func() {
+					for {
+						select {
+						case <-done:
+							return
+						default:
+							peak = max(peak, heapInUse()-min(before, heapInUse()))
+							runtime.Gosched()
+						}
+					}
+				})
+				if _, err := a.Sync(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+				close(done)
+				watching.Wait()
+			}
+			b.ReportMetric(float64(peak)/1e6, "peak-MB")
+			b.ReportMetric(float64(versions[0].size)/1e6, "answer-MB")
+		})
+	}
+}
+
+// heapInUse is the size of the objects on the heap, dead ones included that
+// weren't collected yet.
+func heapInUse() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
+// benchAgent has one network, whose targets files are in a folder of its own.
+func benchAgent(b *testing.B) *Agent {
+	cfg := testNetwork(1)
+	cfg.NetworkID, cfg.Exporters = "", nil
+	for i := range 5 {
+		cfg.Exporters = append(cfg.Exporters, Exporter{Name: fmt.Sprintf("exporter%d", i), Port: 9000 + i, Path: "/metrics", Scheme: "http"})
+	}
+	a, err := New(Config{TargetsDir: b.TempDir(), Networks: []Network{cfg}}, Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return a
 }

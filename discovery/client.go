@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	promconfig "github.com/prometheus/common/config"
+	"github.com/prometheus/common/promslog"
 	"github.com/prometheus/common/version"
 )
 
@@ -35,11 +37,13 @@ const invalidParameter = -30006
 
 // A client speaks to one api/v3 endpoint, for one fetch at a time.
 type client struct {
-	url  string
-	host string // names the endpoint; the whole URL may contain a key
-	http *http.Client
+	url    string
+	host   string // names the endpoint; the whole URL may contain a key
+	http   *http.Client
+	logger *slog.Logger
 
-	budget int // bytes that the fetch under way may still read
+	budget int       // bytes that the fetch under way may still read
+	asked  time.Time // last; zero for never
 	sick   sickness
 }
 
@@ -54,7 +58,7 @@ func newClient(api string, cfg promconfig.HTTPClientConfig) (*client, error) {
 		return nil, err
 	}
 	c.Timeout = requestTimeout
-	return &client{url: api, host: u.Host, http: c}, nil
+	return &client{url: api, host: u.Host, http: c, logger: promslog.NewNopLogger()}, nil
 }
 
 // An rpcError is what the endpoint says is wrong with a request.
@@ -219,7 +223,9 @@ const (
 // to try it again, the others are asked first.
 type sickness struct {
 	failures int
+	since    time.Time // of the first failure
 	until    time.Time
+	err      error // the last failure
 }
 
 func (s *sickness) failed(now time.Time, err error) {
@@ -230,8 +236,11 @@ func (s *sickness) failed(now time.Time, err error) {
 	if status, ok := errors.AsType[*statusError](err); ok {
 		wait = min(max(wait, status.retryAfter), maxSick)
 	}
+	if s.failures == 0 {
+		s.since = now
+	}
 	s.failures++
-	s.until = now.Add(wait)
+	s.until, s.err = now.Add(wait), err
 }
 
 // rank is 0 for an endpoint to be asked first, 1 for a last resort.

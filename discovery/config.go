@@ -20,10 +20,15 @@ import (
 // Config is the discovery section of stoker.yml.
 type Config struct {
 	// TargetsDir is the folder that gets one <network>.json for each network,
-	// for Prometheus' file_sd_configs. It is made if it isn't there. Required.
-	TargetsDir string `yaml:"targets_dir"`
+	// for Prometheus' file_sd_configs. It is made if it isn't there. Empty: there
+	// are no files, and with the process goes what was known of the networks.
+	TargetsDir string `yaml:"targets_dir,omitempty"`
 	// Networks are the networks to discover, at least one.
 	Networks []Network `yaml:"networks"`
+	// Deny are addresses, networks (10.0.0.0/8) and hostnames that never become
+	// targets, whoever registers them. Of a hostname, its addresses are denied,
+	// too, unless AllowPrivate keeps it from being resolved.
+	Deny []string `yaml:"deny,omitempty"`
 }
 
 // Network is one network and the exporters to be scraped on its nodes. Decoding
@@ -124,11 +129,13 @@ var (
 // of its key.
 func (c *Config) Validate() error {
 	var errs []error
-	if c.TargetsDir == "" {
-		errs = append(errs, errors.New("targets_dir: must be set to the folder for the targets files"))
-	}
 	if len(c.Networks) == 0 {
 		errs = append(errs, errors.New("networks: must list at least one network"))
+	}
+	for i, entry := range c.Deny {
+		if err := new(denyList).add(entry); err != nil {
+			errs = append(errs, fmt.Errorf("deny[%d]: %w", i, err))
+		}
 	}
 	seen := map[string]bool{}
 	for i := range c.Networks {

@@ -16,7 +16,6 @@ import (
 
 func TestInvalidConfig(t *testing.T) {
 	want := map[string]string{
-		"no-targets-dir":        `targets_dir: must be set to the folder for the targets files`,
 		"no-networks":           `networks: must list at least one network`,
 		"network-name":          `networks[0].name: must be 1 to 63 lower-case letters, digits and inner dashes, got "Main Net"`,
 		"network-twice":         `networks[1].name: "a" is the name of an earlier network`,
@@ -30,6 +29,9 @@ func TestInvalidConfig(t *testing.T) {
 		"interval":              `networks[0].refresh_interval: must be at least 1s, got 10ms`,
 		"no-exporters":          `networks[0].exporters: must list at least one exporter, such as {name: node, port: 9100}`,
 		"http-config":           `at most one of basic_auth password, password_file & password_ref must be configured`,
+		"deny": `deny[1]: must be an address, a network such as 8.8.8.0/24 or a hostname, got "http://prometheus.example.org:9090"
+deny[3]: must be an address, a network such as 8.8.8.0/24 or a hostname, got "300.0.0.1"
+deny[5]: must be an address, a network such as 8.8.8.0/24 or a hostname, got "10.0.0.0/33"`,
 		"api": `networks[0].api[0]: must be an http or https URL, such as https://api.example.org/api/v3
 networks[0].api[1]: must be a URL, such as https://api.example.org/api/v3
 networks[0].api[2]: must not carry a user or password; write them in http_config

@@ -37,19 +37,44 @@
 // the type store says why there and in which order. Both files are 0644 and
 // replaced whole. A file that wouldn't change isn't touched.
 //
+// [Agent.TargetsFile] returns the same bytes, for http_sd. Without a targets_dir
+// they are all there is: nothing is written, and the baseline goes with the
+// process.
+//
+// # What contacts say
+//
+// A contact may say how an exporter of its P-Reps is reached instead: see Override.
+// Another port, path or scheme changes the target where it is. A URL moves it to
+// <targets_dir>/owners/<network>.json, with the same labels and
+//
+//	__meta_stoker_contact                      whose scrape job it is for
+//	__meta_stoker_address, _scheme, _path      of the URL, to put right what relabelling does
+//
+// which only the jobs read that MakeScrapeJobs makes for a release of Prometheus, each
+// with one contact's password. A P-Rep that moves takes no password with it: that
+// goes where the contact says. What can't be followed leaves the target as it would
+// be, so that there is one: a claim of two contacts, an unknown exporter, a host that
+// isn't allowed, a job that isn't in the live release yet.
+//
 // # What it promises
 //
 // An answer is taken whole or not at all. Not taken is one that fails, takes
 // too long, is too large, isn't JSON-RPC, lacks what it should have or has it in
-// another type, lists a P-Rep twice, is of another network or of a lower height
-// than the one before, mixes blocks, or leaves no target. Then the next endpoint
-// is asked; an endpoint that failed is only asked as a last resort until its
-// time has come, which doubles from 10 s to 1 h, or is what its Retry-After says.
+// another type, lists a P-Rep twice, is of another network, of a lower height
+// than the one before, or of one that no chain has, mixes blocks, or leaves no
+// target. Then the next endpoint is asked, as it is after one that has stood at
+// the same block for 10 minutes; an endpoint that failed is only asked as a last
+// resort until its time has come, which doubles from 10 s to 1 h, or is what its
+// Retry-After says.
 //
 // In an answer that is taken, single P-Reps that can't be scraped safely are
 // refused by reason and name. Those that were there and are gone keep their
-// targets for remove_after, and longer if too many go at once: the table at the
-// function judge has all cases. A file with no target is never written.
+// targets for remove_after, and longer if too many go at once or within a day.
+// Before one goes, or is followed to another host, the other endpoints are asked:
+// what one of them contradicts doesn't happen, and is held as "disputed". Where
+// there is only one endpoint, or no other answers, its word counts. The tables at
+// the functions judge, climb and hear have all cases. A file with no target is
+// never written.
 //
 // The targets file is the baseline. After a restart it is compared to and kept
 // as if nothing had been; remove it and the next answer is the first one.
@@ -62,6 +87,8 @@
 //     With allow_private, private, shared and loopback addresses and all
 //     hostnames pass; link-local, multicast, unspecified and documentation
 //     addresses never do.
+//   - Hosts that the operator denies, and those of our own servers, by address, by
+//     name, or by an address that their name resolves to, too: "denied".
 //   - Hostnames without an address: "unresolved". One that had an address when
 //     it was accepted keeps its target, to be alerted about.
 //
@@ -71,9 +98,16 @@
 // # What it tells
 //
 // [Agent.Status] as plain data, the same as metrics (stoker_discovery_…), and
-// in the log what changed, and each refused or held P-Rep once.
+// in the log what changed, and each refused or held P-Rep once. What became of
+// every answer is counted by endpoint, in stoker_discovery_answers_total.
 // stoker_discovery_last_good_timestamp_seconds only moves with the network's
 // height: an endpoint that stopped at a block looks as old as it is.
+//
+// [Agent.Chains] and [Agent.ChainCollector] (icon_…) have what the last accepted
+// answer says about every P-Rep in it, those that are refused as targets too, so
+// that one in jail raises an alert even where its exporters are closed. The type
+// Chain says how they differ from targets: nothing is kept, and nothing is read
+// from disk.
 //
 // # Where the facts come from
 //

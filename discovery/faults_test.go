@@ -3,7 +3,6 @@ package discovery
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"strings"
@@ -111,63 +110,6 @@ func TestOverRealConnections(t *testing.T) {
 	}
 	if got := readTargets(t, dir); got != want {
 		t.Errorf("the file changed:\n%s", firstDiff(want, got))
-	}
-}
-
-// TestChurn drives a network at random. Once it has been quiet for remove_after,
-// the targets are those of a clean start.
-func TestChurn(t *testing.T) {
-	for seed := range uint64(8) {
-		synctest.Test(t, func(t *testing.T) {
-			rng := rand.New(rand.NewPCG(seed, 0))
-			dir := t.TempDir()
-			network := icontest.Generate(40+rng.IntN(200), seed)
-			node := icontest.NewNode(network)
-			a := testAgent(t, dir, testNetwork(1), Options{}, node)
-			mustSync(t, a, true)
-			for i := range 30 {
-				p := network.PReps()[rng.IntN(20)]
-				switch rng.IntN(6) {
-				case 0:
-					network.Join(network.NewPRep("Joiner", icontest.Generate(1, rng.Uint64()).PReps()[0].Endpoint()))
-				case 1:
-					if len(network.PReps()) > 40 {
-						network.Leave(p.Address())
-					}
-				case 2:
-					network.Rename(p.Address(), strings.Repeat("이름", i))
-				case 3:
-					network.Move(p.Address(), "127.77.0.1:7100")
-				case 4:
-					network.Update(p.Address(), func(p icontest.PRep) { p["power"], p["grade"] = "0x0", "0x2" })
-				case 5:
-					node.MisbehaveNext(1+rng.IntN(3), icontest.Faults()[rng.IntN(len(icontest.Faults()))])
-				}
-				a.Sync(t.Context())
-				time.Sleep(time.Duration(rng.IntN(20)) * time.Minute)
-				if rng.IntN(8) == 0 {
-					a = testAgent(t, dir, testNetwork(1), Options{}, node)
-				}
-				have := owners(t, dir)
-				for _, owner := range addresses(network) {
-					if _, ok := have[owner]; !ok && a.Status()[0].Err == nil && !a.Status()[0].LastAttempt.IsZero() {
-						t.Fatalf("seed %d, step %d: %s is in the network and has no target", seed, i, owner)
-					}
-				}
-			}
-			node.Behave()
-			a.Sync(t.Context())
-			time.Sleep(time.Hour)
-			network.Advance(1)
-			if _, err := a.Sync(t.Context()); err != nil {
-				t.Fatalf("seed %d: %v", seed, err)
-			}
-			clean := t.TempDir()
-			mustSync(t, testAgent(t, clean, testNetwork(1), Options{}, node), true)
-			if want, got := readTargets(t, clean), readTargets(t, dir); got != want {
-				t.Errorf("seed %d: not what a clean start gives:\n%s", seed, firstDiff(want, got))
-			}
-		})
 	}
 }
 

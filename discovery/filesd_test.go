@@ -2,9 +2,13 @@ package discovery
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +23,60 @@ import (
 	"github.com/stoker-project/stoker/discovery/icontest"
 )
 
+// fileSD is what Prometheus' own file_sd makes of a targets file.
+func fileSD(t *testing.T, data []byte) ([]*targetgroup.Group, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "testnet.json")
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	discoverer := fileDiscoverer(t, path, slog.New(failing(cancel)))
+	updates := make(chan []*targetgroup.Group)
+	var running sync.WaitGroup
+	running.Go(func() { discoverer.Run(ctx, updates) })
+	defer running.Wait()
+	select {
+	case groups := <-updates:
+		cancel(nil)
+		return groups, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// failing is a log handler that calls itself with what is logged as an error.
+type failing func(error)
+
+func (failing) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelError }
+func (f failing) WithAttrs([]slog.Attr) slog.Handler             { return f }
+func (f failing) WithGroup(string) slog.Handler                  { return f }
+func (f failing) Handle(_ context.Context, r slog.Record) error {
+	r.Attrs(func(a slog.Attr) bool {
+		if err, ok := a.Value.Any().(error); ok {
+			f(fmt.Errorf("%s: %w", r.Message, err))
+		}
+		return true
+	})
+	return nil
+}
+
+func fileDiscoverer(t *testing.T, pattern string, logger *slog.Logger) promdiscovery.Discoverer {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	cfg := &file.SDConfig{Files: []string{pattern}, RefreshInterval: model.Duration(time.Hour)}
+	metrics := cfg.NewDiscovererMetrics(reg, promdiscovery.NewRefreshMetrics(reg))
+	if err := metrics.Register(); err != nil {
+		t.Fatal(err)
+	}
+	discoverer, err := cfg.NewDiscoverer(promdiscovery.DiscovererOptions{Logger: logger, Metrics: metrics})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return discoverer
+}
+
 // TestPrometheusReadsIt runs Prometheus' own file_sd on the folder while P-Reps
 // join, move and have strange names. It sees every change and nothing else.
 func TestPrometheusReadsIt(t *testing.T) {
@@ -31,16 +89,7 @@ func TestPrometheusReadsIt(t *testing.T) {
 	a := testAgent(t, dir, testNetwork(1), Options{}, icontest.NewNode(network))
 	mustSync(t, a, true)
 
-	reg := prometheus.NewRegistry()
-	cfg := &file.SDConfig{Files: []string{filepath.Join(dir, "*.json")}, RefreshInterval: model.Duration(time.Hour)}
-	metrics := cfg.NewDiscovererMetrics(reg, promdiscovery.NewRefreshMetrics(reg))
-	if err := metrics.Register(); err != nil {
-		t.Fatal(err)
-	}
-	discoverer, err := cfg.NewDiscoverer(promdiscovery.DiscovererOptions{Logger: promslog.NewNopLogger(), Metrics: metrics})
-	if err != nil {
-		t.Fatal(err)
-	}
+	discoverer := fileDiscoverer(t, filepath.Join(dir, "*.json"), promslog.NewNopLogger())
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	updates := make(chan []*targetgroup.Group)

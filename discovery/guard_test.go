@@ -162,6 +162,37 @@ func TestJudge(t *testing.T) {
 			{answer: "abcdef", suspects: []string{"abcdef"}, want: "abcdefghij", held: "g-h-i-j-"},
 			{after: 1, answer: "ab", want: "abcdefghij", held: "c!d!e!f!", err: errDrop},
 		}},
+		{"a few in every answer", []step{
+			{answer: "abcdefghijklmnopqrst", want: "abcdefghijklmnopqrst"},
+			{answer: "abcdefghijklmnopqr", want: "abcdefghijklmnopqrst", held: "s-t-"},
+			{after: hour, answer: "abcdefghijklmnop", want: "abcdefghijklmnopqr", held: "q-r-"},
+			{after: 2 * hour, answer: "abcdefghijklmn", want: "abcdefghijklmnopqr", held: "o!p!q!r!", err: errDrop},
+			{after: 25*hour - 1, answer: "abcdefghijklmn", want: "abcdefghijklmnopqr", held: "o!p!q!r!", err: errDrop},
+			{after: 26 * hour, answer: "abcdefghijklmn", want: "abcdefghijklmnop", held: "o-p-"}, // q and r have been away for long
+			{after: 27 * hour, answer: "abcdefghijklmn", want: "abcdefghijklmn"},
+		}},
+		{"a few in every answer, some of whom return", []step{
+			{answer: "abcdefghijklmnopqrst", want: "abcdefghijklmnopqrst"},
+			{answer: "abcdefghijklmnopqr", want: "abcdefghijklmnopqrst", held: "s-t-"},
+			{after: hour, answer: "abcdefghijklmnopqr", want: "abcdefghijklmnopqr"},
+			{after: 2 * hour, answer: "abcdefghijklmnopst", want: "abcdefghijklmnopqrst", held: "q-r-"},
+			{after: 3 * hour, answer: "abcdefghijklmnost", want: "abcdefghijklmnopst", held: "p-"}, // q and r are gone
+			{after: 4 * hour, answer: "abcdefghijklmnst", want: "abcdefghijklmnost", held: "o-"},   // and p
+		}},
+		{"a few a day", []step{
+			{answer: "abcdefghijklmnopqrst", want: "abcdefghijklmnopqrst"},
+			{answer: "abcdefghijklmnopq", want: "abcdefghijklmnopqrst", held: "r-s-t-"},
+			{after: hour, answer: "abcdefghijklmnopq", want: "abcdefghijklmnopq"},
+			{after: 25 * hour, answer: "abcdefghijklmn", want: "abcdefghijklmnopq", held: "o-p-q-"},
+			{after: 26 * hour, answer: "abcdefghijklmn", want: "abcdefghijklmn"},
+		}},
+		{"a few in every answer, insisted on", []step{
+			{answer: "abcdefghijklmnopqrst", want: "abcdefghijklmnopqrst"},
+			{answer: "abcdefghijklmnopqr", want: "abcdefghijklmnopqrst", held: "s-t-"},
+			{after: hour, answer: "abcdefghijklmnop", want: "abcdefghijklmnopqr", held: "q-r-"},
+			{after: 2 * hour, answer: "abcdefghijklmn", insist: true, want: "abcdefghijklmn"},
+			{after: 3 * hour, answer: "abcdefghijkl", want: "abcdefghijklmn", held: "m-n-"}, // counted anew
+		}},
 		{"insisted on", []step{
 			{answer: "abcdefghij", want: "abcdefghij"},
 			{answer: "abcdef", want: "abcdefghij", held: "g!h!i!j!", err: errDrop},
@@ -183,6 +214,10 @@ func TestJudge(t *testing.T) {
 			{answer: "abcde", want: "abcde"},
 			{answer: "abcd", refused: refuse(ReasonPrivate, "evil-", "e"), want: "abcde", held: "e-"},
 			{after: hour, answer: "abcd", refused: refuse(ReasonPrivate, "evil-", "e"), want: "abcd"},
+		}},
+		{"the hostname leads to a denied address", []step{
+			{answer: "abcde", want: "abcde"},
+			{answer: "abcd", refused: refuse(ReasonDenied, "host-", "e"), want: "abcd"},
 		}},
 		{"the hostname leads elsewhere", []step{
 			{answer: "abcde", want: "abcde"},
@@ -235,7 +270,7 @@ func TestJudge(t *testing.T) {
 				base = v.next
 				if v.err == nil {
 					again := judge(base, answer, suspects, r, s.insist, start.Add(s.after))
-					if diff := cmp.Diff(v, again, cmp.AllowUnexported(verdict{})); diff != "" {
+					if diff := cmp.Diff([]any{v.next, v.held}, []any{again.next, again.held}); diff != "" {
 						t.Fatalf("step %d: doing it twice changes something:\n%s", i, diff)
 					}
 				}
@@ -263,11 +298,42 @@ func TestLastGoodTime(t *testing.T) {
 	}
 }
 
-func TestDropError(t *testing.T) {
+// TestGuardErrors has the exact words of what an operator reads.
+func TestGuardErrors(t *testing.T) {
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	v := judge(baseline{Preps: people("abcdefghij")}, &listing{Preps: people("abc")}, nil, &rules{ranks: rankRange{1, 10}}, false, now)
-	want := "drop held: 7 of 10 P-Reps are gone; they stay until another endpoint agrees, until 2030-01-02T00:00:00Z, or until the drop is accepted by hand"
-	if v.err == nil || v.err.Error() != want {
-		t.Errorf("got %v", v.err)
+	for _, tc := range []struct {
+		base   baseline
+		answer *listing
+		want   string
+	}{
+		{
+			baseline{Preps: people("abcdefghij")}, &listing{Preps: people("abc")},
+			"drop held: 7 of 10 P-Reps are gone; they stay until another endpoint agrees, until 2030-01-02T00:00:00Z, or until the drop is accepted by hand",
+		},
+		{
+			baseline{Preps: people("abcdefgh"), Removed: map[string]time.Time{"i": now, "j": now}}, &listing{Preps: people("abcdef")},
+			"drop held: 4 of 10 P-Reps are gone within a day; they stay until another endpoint agrees, until 2030-01-02T00:00:00Z, or until the drop is accepted by hand",
+		},
+		{
+			baseline{Preps: people("abcdefghij"), Height: 45_000_000, Time: now.Add(-time.Minute)}, &listing{Preps: people("abc"), Height: 25_000_000},
+			"older: height 25000000 is below 45000000, which was accepted before; it lacks 7 of 10 P-Reps",
+		},
+		{
+			baseline{Preps: people("abc"), Height: 45_000_000, Time: now.Add(-time.Minute)}, &listing{Preps: people("abc"), Height: 44_999_999},
+			"older: height 44999999 is below 45000000, which was accepted before",
+		},
+		{
+			baseline{Preps: people("abc"), Height: 45_000_000, Time: now.Add(-time.Minute)}, &listing{Preps: people("abc"), Height: 245_000_000},
+			"implausible height: 245000000 is 200000000 blocks above 45000000, which was accepted 1m0s ago; no other endpoint is as high",
+		},
+		{
+			baseline{}, &listing{Preps: people("abc"), Height: 1 << 60},
+			"implausible height: no chain has 1152921504606846976 blocks",
+		},
+	} {
+		v := judge(tc.base, tc.answer, nil, &rules{ranks: rankRange{1, 10}, endpoints: 2}, false, now)
+		if text(v.err) != tc.want {
+			t.Errorf("got  %v\nwant %s", v.err, tc.want)
+		}
 	}
 }

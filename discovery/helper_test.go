@@ -78,6 +78,23 @@ func connect(a *Agent, nodes ...http.Handler) {
 	}
 }
 
+// armed is a node that misbehaves at one request to come: 1 is the identity, 2 the
+// first page, 3 the second.
+type armed struct {
+	*icontest.Node
+	left  int
+	fault icontest.Fault
+}
+
+func (a *armed) arm(request int, fault icontest.Fault) { a.left, a.fault = request, fault }
+
+func (a *armed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if a.left--; a.left == 0 {
+		a.MisbehaveNext(1, a.fault)
+	}
+	a.Node.ServeHTTP(w, r)
+}
+
 func mustSync(t *testing.T, a *Agent, want bool) {
 	t.Helper()
 	changed, err := a.Sync(t.Context())

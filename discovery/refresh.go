@@ -1,7 +1,6 @@
 package discovery
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/robfig/cron/v3"
 )
 
@@ -25,6 +25,8 @@ type rules struct {
 	exporters    []Exporter
 	schedule     cron.Schedule // nil: interval
 	interval     time.Duration
+	deny         denyList
+	endpoints    int // how many hosts they are on
 }
 
 // A network is all there is to one network: its rules, endpoints and files, and
@@ -34,9 +36,12 @@ type network struct {
 	clients  []*client
 	store    *store
 	resolver Resolver
+	served   func(contact, exporter string) bool
 	logger   *slog.Logger
+	answers  *prometheus.CounterVec
 
-	said map[string]bool // lines of the last log
+	said       map[string]bool // lines of the last log
+	saidClaims map[string]bool // the same of claims
 }
 
 // An outcome is what one refresh found and would leave behind.
@@ -49,14 +54,25 @@ type outcome struct {
 	held     []Held
 	refused  []Refusal
 	shared   []string // endpoints of several P-Reps
+	chain    []Facts  // of an accepted answer
 	err      error
+
+	// renderedOwned is the file of what contacts gave URLs for, nil for none;
+	// ownedTargets counts by exporter what is in it.
+	renderedOwned []byte
+	ownedTargets  map[string]int
 }
+
+// stillFor is how long an endpoint may answer with the same block before the
+// others are asked whether the chain has gone on.
+const stillFor = 10 * time.Minute
 
 // refresh asks the network and decides, and changes nothing on disk.
 //
 // The endpoints are asked one after the other until an answer is accepted: the
 // healthy ones in their order, then those that failed lately. An answer that is
 // held makes it ask the next one, which agrees, or says something acceptable.
+// One that stands still is taken if no other has anything newer.
 func (n *network) refresh(ctx context.Context, insist bool, now time.Time) outcome {
 	found, err := n.store.load()
 	o := outcome{saved: found, next: found.base, err: err}
@@ -66,9 +82,13 @@ func (n *network) refresh(ctx context.Context, insist bool, now time.Time) outco
 	if o.warning != nil {
 		n.logger.Warn("A file can't be understood and counts as absent", "err", o.warning)
 	}
+	o.base.Preps = n.deny.strike(o.base.Preps)
+	o.next = o.base
 	var failed error // of the endpoints so far
 	var suspects []*listing
+	var still *listing // the first answer that could be accepted if it weren't for its age
 	for _, c := range n.order(now) {
+		c.asked = now
 		answer, err := c.fetch(ctx, &n.rules, n.resolver)
 		if ctx.Err() != nil {
 			o.err = context.Cause(ctx)
@@ -79,21 +99,32 @@ func (n *network) refresh(ctx context.Context, insist bool, now time.Time) outco
 			v = judge(o.base, answer, suspects, &n.rules, insist, now)
 			err = v.err
 		}
+		if err == nil && !insist && n.endpoints > 1 && o.base.still(answer, now) {
+			err = fmt.Errorf("%w at height %d for %s", errStill, answer.Height, now.Sub(o.base.Time).Round(time.Second))
+		}
+		n.count(c, err)
 		switch {
 		case err == nil:
 			c.sick = sickness{}
+			n.accept(ctx, &o, v, answer, suspects, insist, now)
 			if failed != nil {
 				n.logger.Warn("endpoints were passed over", "endpoint", c.host, "err", failed)
 			}
-			o.next, o.held, o.refused, o.answered, o.accepted = v.next, v.held, answer.Refused, true, true
-			o.shared = sharedEndpoints(o.next.Preps)
-			o.rendered = appendTargets(make([]byte, 0, len(o.file)+len(o.file)/8), n.name, o.next.Preps, n.exporters)
 			return o
 		case errors.Is(err, errDrop):
 			c.sick = sickness{}
 			suspects = append(suspects, answer)
 			o.next, o.held, o.refused, o.answered = v.next, v.held, answer.Refused, true
 			o.shared = sharedEndpoints(o.base.Preps)
+		case errors.Is(err, errImplausible):
+			c.sick.failed(now, err)
+			answer.Leap = true
+			suspects = append(suspects, answer)
+		case errors.Is(err, errStill):
+			c.sick.failed(now, err)
+			if still == nil {
+				still = answer
+			}
 		case errors.Is(err, errEmpty):
 			c.sick.failed(now, err)
 			o.refused, o.answered = answer.Refused, true
@@ -105,12 +136,35 @@ func (n *network) refresh(ctx context.Context, insist bool, now time.Time) outco
 		}
 		failed = err
 	}
+	if still != nil && len(suspects) == 0 {
+		n.logger.Debug("no endpoint has a newer block", "err", failed)
+		n.accept(ctx, &o, judge(o.base, still, nil, &n.rules, insist, now), still, nil, insist, now)
+		return o
+	}
 	keeping := "no targets yet"
 	if n := len(o.base.Preps); n > 0 {
 		keeping = fmt.Sprintf("keeping the targets of %d P-Reps", n)
 	}
 	o.err = fmt.Errorf("%s: %w", keeping, failed)
 	return o
+}
+
+// groupSize is a little more than the bytes of most target groups.
+const groupSize = 640
+
+// accept makes an accepted answer the outcome, after others were asked about what
+// no single endpoint is believed.
+func (n *network) accept(ctx context.Context, o *outcome, v verdict, answer *listing, suspects []*listing, insist bool, now time.Time) {
+	if !insist {
+		n.confirm(ctx, &v, suspects, now)
+		if o.base.Height == 0 {
+			n.compareHeights(ctx, &v)
+		}
+	}
+	o.next, o.held, o.refused, o.answered, o.accepted = v.next, v.held, answer.Refused, true, true
+	o.shared, o.chain = sharedEndpoints(o.next.Preps), answer.Chain
+	size := max(len(o.file)+len(o.file)/8, groupSize*len(o.next.Preps)*len(n.exporters))
+	o.rendered = appendTargets(make([]byte, 0, size), n.name, o.next.Preps, n.exporters)
 }
 
 // order is the order to ask the endpoints in.
@@ -129,13 +183,10 @@ func (n *network) save(o outcome) (changed bool, err error) {
 			return false, err
 		}
 	}
-	if !o.accepted || bytes.Equal(o.file, o.rendered) {
+	if !o.accepted {
 		return false, nil
 	}
-	if err := n.store.saveTargets(o.rendered, &targetsFile{o.next.Preps, n.countTargets(len(o.next.Preps))}); err != nil {
-		return false, err
-	}
-	return true, nil
+	return n.saveFiles(o)
 }
 
 // countTargets is the number of targets of each exporter, for so many P-Reps.
@@ -147,26 +198,33 @@ func (n *network) countTargets(preps int) map[string]int {
 	return targets
 }
 
+// maxShift bounds how far a refresh is shifted, so that not everybody who runs
+// stoker asks the same endpoint in the same second.
+const maxShift = 30 * time.Second
+
 // due is when to refresh next after a refresh at now: by schedule or interval,
-// or earlier to try a failed endpoint again.
+// or earlier to try a failed endpoint again. All three are shifted at random:
+// the interval by a tenth to both sides, and, as nobody expects them early, the
+// times of a schedule and of a next attempt by up to a tenth later.
 func (n *network) due(now time.Time, o outcome) time.Time {
-	var next time.Time
+	next := now.Add(n.interval - n.interval/10 + random(n.interval/5))
 	if n.schedule != nil {
 		next = n.schedule.Next(now.UTC())
-	} else {
-		tenth := int64(n.interval / 10)
-		next = now.Add(n.interval + time.Duration(rand.Int64N(2*tenth+1)-tenth))
+		next = next.Add(random(min(n.schedule.Next(next).Sub(next)/10, maxShift)))
 	}
 	if o.err == nil {
 		return next
 	}
 	for _, c := range n.clients {
-		if c.sick.until.After(now) && c.sick.until.Before(next) {
-			next = c.sick.until
+		if until := c.sick.until; until.After(now) && until.Before(next) {
+			next = until.Add(random(min(until.Sub(now)/10, next.Sub(until))))
 		}
 	}
 	return next
 }
+
+// random is a duration from 0 to limit.
+func random(limit time.Duration) time.Duration { return time.Duration(rand.Int64N(int64(limit) + 1)) }
 
 // log says what an outcome changed, and what is refused, held or doubtful where
 // that isn't what was said last time.

@@ -30,6 +30,41 @@ type NetworkStatus struct {
 	Held    []Held
 	Refused []Refusal
 	Shared  []string
+	// Claims are what contacts say about exporters, and what became of it.
+	Claims []Claim
+	// RemoveAfter is how long P-Reps are held as absent.
+	RemoveAfter time.Duration
+	// Endpoints are those of the network's API, in the order of the
+	// configuration; none before the network was asked.
+	Endpoints []Endpoint
+}
+
+// An Endpoint is what is known about one endpoint of a network's API.
+type Endpoint struct {
+	Host string // and port
+	// Asked is when it was asked last, zero for never: then nothing is known.
+	Asked time.Time
+	// Failures in a row began at Since; the last one is Err. Until RetryAt the
+	// other endpoints are asked first. Zero for one whose last answer was whole.
+	Failures int
+	Since    time.Time
+	RetryAt  time.Time
+	Err      error
+}
+
+// Until is when a held P-Rep stops being held for that reason if nothing changes:
+// an absent one loses its targets, a drop is believed. Zero: that isn't a matter
+// of time.
+func (s *NetworkStatus) Until(h Held) time.Time {
+	switch {
+	case h.Since.IsZero():
+		return time.Time{}
+	case h.Reason == HeldAbsent:
+		return h.Since.Add(s.RemoveAfter)
+	case h.Reason == HeldDrop:
+		return h.Since.Add(holdFor)
+	}
+	return time.Time{}
 }
 
 // Status describes all networks, in the order of the configuration. It doesn't
@@ -43,11 +78,11 @@ func (a *Agent) Status() []NetworkStatus {
 // record keeps what a Sync found. What it stores is replaced, never changed.
 func (a *Agent) record(i int, o outcome, insisted bool, now time.Time) {
 	n := a.networks[i]
-	next := n.due(now, o)
+	next, endpoints := n.due(now, o), n.endpointStatus()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := &a.status[i]
-	s.LastAttempt, s.Err, s.Next = now, o.err, next
+	s.LastAttempt, s.Err, s.Next, s.Endpoints = now, o.err, next, endpoints
 	if o.accepted && insisted {
 		a.insist[i] = false
 	}
@@ -56,15 +91,29 @@ func (a *Agent) record(i int, o outcome, insisted bool, now time.Time) {
 		current = o.next
 	}
 	s.Source, s.Height, s.LastGood, s.Preps = current.Source, current.Height, current.Time, len(current.Preps)
-	s.Targets = n.countTargets(len(current.Preps))
+	s.Targets, s.Claims = n.countTargets(len(current.Preps)), current.Claims
 	if !o.accepted {
 		for exporter := range s.Targets {
 			s.Targets[exporter] = o.targets[exporter]
 		}
 	}
+	switch {
+	case o.accepted:
+		a.files[i], a.chains[i].Height, a.chains[i].PReps = notEmpty(o.rendered), o.next.Height, o.chain
+	case len(o.base.Preps) > 0:
+		a.files[i] = notEmpty(o.file)
+	}
 	if o.answered {
 		s.Held, s.Refused, s.Shared = o.held, o.refused, o.shared
 	}
+}
+
+func (n *network) endpointStatus() []Endpoint {
+	all := make([]Endpoint, len(n.clients))
+	for i, c := range n.clients {
+		all[i] = Endpoint{c.host, c.asked, c.sick.failures, c.sick.since, c.sick.until, c.sick.err}
+	}
+	return all
 }
 
 // A collector shows the status of an agent's networks as metrics. A network that
@@ -106,10 +155,10 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		for _, r := range s.Refused {
 			refused[r.Reason]++
 		}
-		for _, reason := range []string{HeldAbsent, HeldDrop, HeldUnresolved} {
+		for _, reason := range []string{HeldAbsent, HeldDisputed, HeldDrop, HeldUnresolved} {
 			gauge(heldDesc, float64(held[reason]), reason)
 		}
-		for _, reason := range []string{ReasonMalformed, ReasonPrivate, ReasonUnresolved} {
+		for _, reason := range []string{ReasonDenied, ReasonMalformed, ReasonPrivate, ReasonUnresolved} {
 			gauge(refusedDesc, float64(refused[reason]), reason)
 		}
 		lastGood := 0.0

@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -37,9 +38,20 @@ func TestMetrics(t *testing.T) {
 		if _, err := a.Sync(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		const want = `# HELP stoker_discovery_held Number of P-Reps whose targets are kept although the last answer doesn't give them, by reason.
+		const want = `# HELP stoker_discovery_answers_total Answers that an endpoint of a network was asked for, by what became of them.
+# TYPE stoker_discovery_answers_total counter
+stoker_discovery_answers_total{endpoint="a.test",network="mainnet",result="accepted"} 2
+stoker_discovery_answers_total{endpoint="a.test",network="mainnet",result="consulted"} 0
+stoker_discovery_answers_total{endpoint="a.test",network="mainnet",result="empty"} 0
+stoker_discovery_answers_total{endpoint="a.test",network="mainnet",result="failed"} 0
+stoker_discovery_answers_total{endpoint="a.test",network="mainnet",result="held"} 0
+stoker_discovery_answers_total{endpoint="a.test",network="mainnet",result="implausible"} 0
+stoker_discovery_answers_total{endpoint="a.test",network="mainnet",result="older"} 0
+stoker_discovery_answers_total{endpoint="a.test",network="mainnet",result="still"} 0
+# HELP stoker_discovery_held Number of P-Reps whose targets are kept although the last answer doesn't give them, by reason.
 # TYPE stoker_discovery_held gauge
 stoker_discovery_held{network="mainnet",reason="absent"} 1
+stoker_discovery_held{network="mainnet",reason="disputed"} 0
 stoker_discovery_held{network="mainnet",reason="drop"} 0
 stoker_discovery_held{network="mainnet",reason="unresolved"} 0
 # HELP stoker_discovery_last_good_timestamp_seconds When an answer with a new block height was last accepted, 0 for never.
@@ -50,6 +62,7 @@ stoker_discovery_last_good_timestamp_seconds{network="mainnet"} 9.466848015e+08
 stoker_discovery_preps{network="mainnet"} 10
 # HELP stoker_discovery_refused Number of P-Reps of the last answer that don't become targets, by reason.
 # TYPE stoker_discovery_refused gauge
+stoker_discovery_refused{network="mainnet",reason="denied"} 0
 stoker_discovery_refused{network="mainnet",reason="malformed"} 1
 stoker_discovery_refused{network="mainnet",reason="private"} 1
 stoker_discovery_refused{network="mainnet",reason="unresolved"} 0
@@ -63,6 +76,64 @@ stoker_discovery_targets{exporter="node",network="mainnet"} 10
 		}
 		if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
 			t.Errorf("%v, %v", problems, err)
+		}
+	})
+}
+
+// TestEndpointHealth: an endpoint that nobody has asked is neither well nor sick,
+// and one that fails says since when and why.
+func TestEndpointHealth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		at := func(d time.Duration) time.Time { return began.Add(d) }
+		network := icontest.Generate(30, 1)
+		first, second := icontest.NewNode(network), icontest.NewNode(network)
+		a := testAgent(t, t.TempDir(), testNetwork(2), Options{}, first, second)
+		check := func(want ...Endpoint) {
+			t.Helper()
+			got := a.Status()[0].Endpoints
+			if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b error) bool { return text(a) == text(b) })); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		}
+		check()
+		mustSync(t, a, true)
+		check(Endpoint{Host: "a.test", Asked: began}, Endpoint{Host: "b.test"})
+
+		first.Misbehave(icontest.ServerError())
+		time.Sleep(time.Minute)
+		mustSync(t, a, false)
+		time.Sleep(time.Minute)
+		mustSync(t, a, false)
+		down := errors.New("icx_getNetworkInfo: HTTP status 500 Internal Server Error")
+		check(
+			Endpoint{Host: "a.test", Asked: at(2 * time.Minute), Failures: 2, Since: at(time.Minute), RetryAt: at(2*time.Minute + 20*time.Second), Err: down},
+			Endpoint{Host: "b.test", Asked: at(2 * time.Minute)},
+		)
+		first.Behave()
+		time.Sleep(time.Minute)
+		mustSync(t, a, false)
+		check(Endpoint{Host: "a.test", Asked: at(3 * time.Minute)}, Endpoint{Host: "b.test", Asked: at(2 * time.Minute)})
+
+		// How long what is held is held.
+		network.Leave(addresses(network)[0])
+		mustSync(t, a, true) // the ranks behind it
+		network.Leave(addresses(network)[:10]...)
+		second.Misbehave(icontest.ServerError())
+		s := a.Status()[0]
+		if got := s.Until(s.Held[0]); !got.Equal(at(3*time.Minute + time.Hour)) {
+			t.Errorf("an absent one is held until %s", got)
+		}
+		time.Sleep(time.Minute)
+		if _, err := a.Sync(t.Context()); !errors.Is(err, errDrop) {
+			t.Fatal(err)
+		}
+		s = a.Status()[0]
+		if got := s.Until(s.Held[0]); !got.Equal(at(4*time.Minute + 24*time.Hour)) {
+			t.Errorf("a drop is held until %s", got)
+		}
+		if got := s.Until(Held{Reason: HeldUnresolved}); !got.IsZero() {
+			t.Errorf("an unresolved one is held until %s", got)
 		}
 	})
 }

@@ -26,10 +26,13 @@ import (
 // The state is written first. If the process dies in between, the targets are an
 // older truth with a newer height, which the next accepted answer mends; the
 // other way round an older answer could pass.
+//
+// Without a targets_dir the files are in memory.
 type store struct {
-	path    string // of the targets file
-	state   string // path of the other one
-	private bool   // whether the rules allow private hosts
+	path    string            // of the targets file
+	state   string            // path of the other one
+	private bool              // whether the rules allow private hosts
+	memory  map[string][]byte // the files by their paths; nil: they are on disk
 
 	seed   maphash.Seed
 	sum    uint64       // of the targets file that was read or written last
@@ -37,21 +40,39 @@ type store struct {
 }
 
 func newStore(dir, network string, allowPrivate bool) *store {
-	return &store{
+	s := &store{
 		path:    filepath.Join(dir, network+".json"),
 		state:   filepath.Join(dir, ".stoker", network+".state"),
 		private: allowPrivate,
 		seed:    maphash.MakeSeed(),
 	}
+	if dir == "" {
+		s.memory = map[string][]byte{}
+	}
+	return s
+}
+
+func (s *store) read(path string) ([]byte, error) {
+	if s.memory == nil {
+		return os.ReadFile(path)
+	}
+	data, ok := s.memory[path]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return data, nil
 }
 
 // savedState is the content of the state file.
 type savedState struct {
-	Height    int64              `json:"height"`
-	Time      time.Time          `json:"time,omitzero"`
-	Source    string             `json:"source"`
-	Missing   map[string]absence `json:"missing,omitempty"`
-	HeldSince time.Time          `json:"held_since,omitzero"`
+	Height    int64                `json:"height"`
+	Time      time.Time            `json:"time,omitzero"`
+	Source    string               `json:"source"`
+	Floor     int64                `json:"floor,omitempty"`
+	Missing   map[string]absence   `json:"missing,omitempty"`
+	Removed   map[string]time.Time `json:"removed,omitempty"`
+	HeldSince time.Time            `json:"held_since,omitzero"`
+	Claims    []Claim              `json:"claims,omitempty"`
 }
 
 // saved is what a store finds on disk.
@@ -60,13 +81,15 @@ type saved struct {
 	file    []byte         // the targets file, nil without one
 	targets map[string]int // in it, by exporter
 	warning error          // about a file that counts as absent
+
+	owned map[slot]string // the addresses in the file of what contacts gave URLs for
 }
 
 // load reads the baseline. Without a targets file there is none, whatever the
 // state says: removing the file starts anew. Files that can't be understood
 // count as absent and are warned about.
 func (s *store) load() (saved, error) {
-	data, err := os.ReadFile(s.path)
+	data, err := s.read(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return saved{}, nil
 	}
@@ -86,8 +109,11 @@ func (s *store) load() (saved, error) {
 		s.parsed, s.sum = parsed, sum
 	}
 	found.base.Preps, found.targets = s.parsed.preps, s.parsed.targets
+	if err := s.loadOwned(&found); err != nil {
+		return saved{}, err
+	}
 
-	data, err = os.ReadFile(s.state)
+	data, err = s.read(s.state)
 	if errors.Is(err, fs.ErrNotExist) {
 		return found, nil
 	}
@@ -100,18 +126,18 @@ func (s *store) load() (saved, error) {
 		return found, nil
 	}
 	found.base.Height, found.base.Time, found.base.Source = state.Height, state.Time, state.Source
-	found.base.Missing, found.base.HeldSince = state.Missing, state.HeldSince
+	found.base.Floor, found.base.Missing, found.base.Removed, found.base.HeldSince, found.base.Claims = state.Floor, state.Missing, state.Removed, state.HeldSince, state.Claims
 	return found, nil
 }
 
 // saveState writes all of a baseline but its P-Reps.
 func (s *store) saveState(b baseline) error {
-	data, err := json.MarshalIndent(savedState{b.Height, b.Time, b.Source, b.Missing, b.HeldSince}, "", "  ")
+	data, err := json.MarshalIndent(savedState{b.Height, b.Time, b.Source, b.Floor, b.Missing, b.Removed, b.HeldSince, b.Claims}, "", "  ")
 	if err != nil {
 		return err
 	}
 	data = append(data, '\n')
-	if old, err := os.ReadFile(s.state); err == nil && string(old) == string(data) {
+	if old, err := s.read(s.state); err == nil && string(old) == string(data) {
 		return nil
 	}
 	return s.write(s.state, data)
@@ -133,6 +159,10 @@ func (s *store) saveTargets(data []byte, content *targetsFile) error {
 //	rename(…, path)
 //	open(folder), fsync, close
 func (s *store) write(path string, data []byte) error {
+	if s.memory != nil {
+		s.memory[path] = data
+		return nil
+	}
 	unfinished := filepath.Dir(s.state)
 	if err := os.MkdirAll(unfinished, 0o755); err != nil {
 		return err

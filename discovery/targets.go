@@ -43,20 +43,25 @@ func appendTargets(b []byte, network string, preps []prep, exporters []Exporter)
 			if i+j > 0 {
 				b = append(b, ',')
 			}
-			b = append(b, "\n{\"targets\":["...)
-			b = appendString(b, joinPort(p.Host, e.Port))
-			b = append(b, "],\"labels\":{"...)
-			b = appendLabel(b, labelExporter, e.Name)
-			b = append(b, ',')
-			b = append(b, common...)
-			b = append(b, ',')
-			b = appendLabel(b, labelScheme, e.Scheme)
-			b = append(b, ',')
-			b = appendLabel(b, labelMetricsPath, e.Path)
-			b = append(b, "}}"...)
+			b = appendGroup(b, joinPort(p.Host, e.Port), e, common)
 		}
 	}
 	return append(b, "\n]\n"...)
+}
+
+// appendGroup appends the target group of one exporter of one P-Rep.
+func appendGroup(b []byte, address string, e Exporter, labels []byte) []byte {
+	b = append(b, "\n{\"targets\":["...)
+	b = appendString(b, address)
+	b = append(b, "],\"labels\":{"...)
+	b = appendLabel(b, labelExporter, e.Name)
+	b = append(b, ',')
+	b = append(b, labels...)
+	b = append(b, ',')
+	b = appendLabel(b, labelScheme, e.Scheme)
+	b = append(b, ',')
+	b = appendLabel(b, labelMetricsPath, e.Path)
+	return append(b, "}}"...)
 }
 
 func (p *prep) appendLabels(b []byte, network string) []byte {

@@ -120,7 +120,8 @@ func TestSharedEndpoints(t *testing.T) {
 }
 
 // FuzzAnswer feeds a result of getPReps all the way into a targets file, which
-// must load, and be the same after it was read back.
+// Prometheus' own file_sd must load, with a group for everybody's exporters, and
+// which must be the same after it was read back.
 func FuzzAnswer(f *testing.F) {
 	for _, rev := range []icontest.Revision{icontest.ICON1, icontest.IISS4} {
 		var answer []byte
@@ -153,6 +154,15 @@ func FuzzAnswer(f *testing.F) {
 		data := appendTargets(nil, "testnet", answer.Preps, exporters)
 		if err := loads(data, len(answer.Preps)*len(exporters)); err != nil {
 			t.Fatalf("%v in %s", err, data)
+		}
+		groups, err := fileSD(t, data)
+		if err != nil || len(groups) != len(answer.Preps)*len(exporters) {
+			t.Fatalf("Prometheus reads %d groups, %v of %s", len(groups), err, data)
+		}
+		for i, g := range groups {
+			if owner := answer.Preps[i/len(exporters)].Owner; string(g.Labels[labelPrep]) != owner || len(g.Targets) != 1 {
+				t.Fatalf("Prometheus reads %s as %v", owner, g)
+			}
 		}
 		back, err := parseTargets(data, private)
 		if err != nil {

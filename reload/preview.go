@@ -3,6 +3,7 @@ package reload
 import (
 	"context"
 	"errors"
+	"fmt"
 	"go/scanner"
 	"os"
 )
@@ -16,18 +17,37 @@ func (a *Agent) Preview(ctx context.Context) (tree Tree, warnings scanner.ErrorL
 	if err := a.origin.gather(ctx, c, 0); err != nil {
 		return c.tree, nil, err
 	}
+	warnings, err = c.tryOut()
+	return c.tree, warnings, err
+}
+
+// tryOut checks a candidate where no server looks: in its place, or in a folder that is removed again.
+func (c *candidate) tryOut() (warnings scanner.ErrorList, err error) {
 	if c.mainFile != "" {
-		warnings, err = c.check(c.sourceDir)
-		return c.tree, warnings, err
+		return c.check(c.sourceDir)
 	}
-	dir, err := os.MkdirTemp("", tmpPrefix+"stoker-")
+	dir, err := tempDir()
 	if err != nil {
-		return c.tree, nil, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	if err := (disk{}).writeTree(dir, c.tree, 0o600); err != nil {
-		return c.tree, nil, err
+		return nil, err
 	}
-	warnings, err = c.check(dir)
-	return c.tree, warnings, err
+	return c.check(dir)
+}
+
+// memoryDir is a folder that containers have in memory, also where their file system is read-only.
+const memoryDir = "/dev/shm"
+
+// tempDir makes a folder for a candidate. The image has no /tmp.
+func tempDir() (string, error) {
+	dir, err := os.MkdirTemp("", tmpPrefix+"stoker-")
+	if err == nil {
+		return dir, nil
+	}
+	if dir, err := os.MkdirTemp(memoryDir, tmpPrefix+"stoker-"); err == nil {
+		return dir, nil
+	}
+	return "", fmt.Errorf("a folder to try a release out: %w: set TMPDIR to one that can be written", err)
 }

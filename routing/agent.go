@@ -27,6 +27,8 @@ type Agent struct {
 	err     error             // why it was not
 	sum     [sha256.Size]byte // of the contacts in files
 	reasons map[string]string // by file, what was logged last
+
+	exporters []ContactExporters // what the files say about exporters
 }
 
 // New returns an Agent. It reads no file yet.
@@ -61,11 +63,16 @@ func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 }
 
 func (a *Agent) sync(ctx context.Context) (changed bool, err error) {
-	files, err := readFolder(ctx, a.opts.Contacts.Dir, a.opts.withSecrets(a.site))
+	open := a.opts.withSecrets(a.site)
+	site := open
+	if a.opts.ExportersOnly {
+		site = a.site
+	}
+	files, err := readFolder(ctx, a.opts.Contacts.Dir, site)
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	a.synced, a.files, a.err = true, files, err
+	a.synced, a.files, a.exporters, a.err = true, files, nil, err
 	status := a.Status()
 	status.Unavailable = ""
 	if err != nil {
@@ -84,6 +91,10 @@ func (a *Agent) sync(ctx context.Context) (changed bool, err error) {
 			h.Write(f.contact.sum[:])
 		}
 	}
+	var missing scanner.ErrorList
+	a.exporters, missing = readExporters(files, open)
+	problems = append(problems, missing...)
+	hashExporters(h, a.exporters)
 	before := a.sum
 	h.Sum(a.sum[:0])
 	return a.sum != before, problems.Err()

@@ -18,14 +18,18 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 	if err != nil {
 		return scanner.ErrorList{noPosition("", err.Error())}, nil
 	}
-	open := opts.withSecrets(site)
+	structure, open := site, opts.withSecrets(site)
 	if _, err := os.Stat(site.SecretsDir); err == nil {
 		site.ReadSecret = open.ReadSecret
 	}
 	if _, err := os.Stat(opts.Contacts.AgeIdentityFile); err == nil {
 		site.Decrypt = open.Decrypt
 	}
-	files, err := readFolder(ctx, opts.Contacts.Dir, site)
+	methods := site
+	if opts.ExportersOnly {
+		methods = structure
+	}
+	files, err := readFolder(ctx, opts.Contacts.Dir, methods)
 	errors.As(err, &problems)
 	var candidates []candidate
 	closed := false
@@ -33,9 +37,14 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 		problems = append(problems, f.problems...)
 		if f.contact != nil {
 			warnings = append(warnings, f.contact.Warnings...)
-			closed = closed || f.contact.closed
+			closed = closed || f.contact.closed && !opts.ExportersOnly
 			candidates = append(candidates, candidate{stem: f.stem, contact: f.contact})
 		}
+	}
+	exporters, missing := readExporters(files, site)
+	problems = append(problems, missing...)
+	for _, c := range exporters {
+		closed = closed || site.ReadSecret == nil && slices.ContainsFunc(c.Exporters, func(e Exporter) bool { return e.Username != "" })
 	}
 	if closed {
 		warnings = append(warnings, noPosition(opts.Contacts.Dir, "some secrets or encrypted values are not at hand here, they were checked in structure only"))

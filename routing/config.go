@@ -63,6 +63,9 @@ type Options struct {
 	IdentityLabel string
 	// Severities are the values of the severity label, the mildest first. Empty: DefaultSeverities.
 	Severities []string
+	// ExportersOnly leaves out what concerns Alertmanager: addresses are checked in structure only, and nothing
+	// of them needs to be at hand. For a machine that only runs a Prometheus.
+	ExportersOnly bool
 	// BaseDir is where people edit the base. It only prefixes the file name in problems. Optional.
 	BaseDir string
 	// Logger is told what is rejected and what that means. Nil logs nothing.

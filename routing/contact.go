@@ -46,6 +46,8 @@ type Contact struct {
 	Owners []string
 	// Networks limit an operator to these values of the network label; empty means all.
 	Networks []string
+	// Exporters are what an operator says about exporters of its nodes, without their passwords.
+	Exporters []Exporter
 	// Warnings are not wrong, but hardly meant.
 	Warnings scanner.ErrorList
 
@@ -130,7 +132,7 @@ func (c *contactReader) read(root *yaml.Node) {
 		field{"notification_rules", c.readRules},
 		field{"subscriptions", c.readSubscriptions},
 		field{"quiet_hours", c.readQuietHours},
-		field{"exporters", func(n *yaml.Node) { c.fail(n, `field "exporters" is not supported yet`) }},
+		field{"exporters", c.readExporters},
 		field{"tests", c.readTests},
 	)
 	if at["kind"] == nil {
@@ -142,7 +144,7 @@ func (c *contactReader) read(root *yaml.Node) {
 	required, foreign := []string{"name", "owner", "contact_methods", "notification_rules"}, []string{"subscriptions"}
 	if contact.Kind == Subscriber {
 		required = []string{"name", "contact_methods", "subscriptions"}
-		foreign = []string{"owner", "networks", "notification_rules", "quiet_hours"}
+		foreign = []string{"owner", "networks", "notification_rules", "quiet_hours", "exporters"}
 	}
 	if contact.Kind != "" {
 		for _, name := range required {
@@ -155,6 +157,9 @@ func (c *contactReader) read(root *yaml.Node) {
 				c.fail(at[name], "field %q is not for a contact of kind %s", name, contact.Kind)
 			}
 		}
+	}
+	if contact.Kind == Operator && at["exporters"] != nil {
+		c.checkOwners(at["exporters"])
 	}
 	c.link()
 	if c.problems.Len() == 0 {

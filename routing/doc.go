@@ -57,6 +57,21 @@
 // the site allows private ones, and it can't set matchers, continue, templates, HTTP options or paths.
 // Names of hosts are not resolved: what a name points to is for the network around Alertmanager to guard.
 //
+// # Exporters
+//
+// An operator may say how exporters of their nodes are reached, where that differs from what the site has:
+//
+//	exporters:
+//	- { name: goloop, port: 9010 }                                        of the node's own host; also path, scheme
+//	- name: node
+//	  url: https://metrics.acme.example/node/metrics                      somewhere else, for instance behind nginx
+//	  basic_auth: { username: stoker, password: { secret: metrics } }
+//
+// [Agent.Exporters] has them as plain data; what becomes of them is discovery's business. A password is never
+// plain and never age-encrypted: a copy of an encrypted one in another file would be sent to a host of the
+// copier's choice. With basic_auth, url is https. What a contact says here counts even if a secret for
+// Alertmanager is missing, and the other way round.
+//
 // # The merge
 //
 // [Merge] works on YAML nodes, so the base keeps its comments and fields that this package doesn't know.

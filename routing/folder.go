@@ -24,6 +24,7 @@ type contactFile struct {
 	source   []byte
 	contact  *Contact
 	problems scanner.ErrorList
+	double   bool // another file has the same stem
 }
 
 // readFolder reads all contact files below dir. It fails as a whole if the folder can't be read or holds
@@ -152,7 +153,7 @@ func rejectDoubles(files []contactFile) {
 			continue
 		}
 		for _, f := range []struct{ one, other *contactFile }{{&files[i], &files[j]}, {&files[j], &files[i]}} {
-			f.one.contact = nil
+			f.one.contact, f.one.double = nil, true
 			f.one.problems = append(f.one.problems, noPosition(f.one.path, "has the same name as "+f.other.path+", rename one of them"))
 		}
 	}

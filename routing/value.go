@@ -100,10 +100,13 @@ func (c *contactReader) value(n *yaml.Node, check func(string) string) value {
 	return v
 }
 
-// secret reads the secret of this contact that has the given name. The file is named after the contact and
-// neither part of its name can hold a dot, so no contact can spell the secret of another.
+// secretFile is the file of a contact's secret. It is named after the contact and neither part of its name can
+// hold a dot, so no contact can spell the secret of another.
+func secretFile(stem, name string) string { return stem + "." + name }
+
+// secret reads the secret of this contact that has the given name.
 func (c *contactReader) secret(n *yaml.Node, name string) (plain, path string, closed bool) {
-	file := c.contact.Stem + "." + name
+	file := secretFile(c.contact.Stem, name)
 	path = filepath.Join(c.site.SecretsDir, file)
 	if c.site.ReadSecret == nil {
 		return "", path, true

@@ -8,12 +8,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	commoncfg "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 
 	"github.com/stoker-project/stoker/discovery"
 	"github.com/stoker-project/stoker/reload"
-	"github.com/stoker-project/stoker/routing"
 	"github.com/stoker-project/stoker/silencing"
 )
 
@@ -41,7 +41,7 @@ func selectAgents(cfg *Config, asked []string) (map[string]bool, error) {
 		agentDiscovery:    cfg.Discovery != nil,
 		agentPrometheus:   cfg.Prometheus != nil,
 		agentAlertmanager: cfg.Alertmanager != nil,
-		agentRouting:      cfg.Contacts != nil,
+		agentRouting:      cfg.Contacts != nil && cfg.Alertmanager != nil,
 		agentSilencing:    cfg.Silencing != nil,
 	}
 	if len(asked) == 0 {
@@ -78,57 +78,71 @@ func (s *Sidecar) watch(l *loop, rescan model.Duration, paths ...string) *reload
 }
 
 func (s *Sidecar) addDiscovery() (err error) {
-	s.discovery, err = discovery.New(*s.cfg.Discovery, discovery.Options{
-		Logger: s.logger.With("agent", agentDiscovery), Registerer: s.registry,
-	})
-	if err != nil {
+	o := discovery.Options{Logger: s.logger.With("agent", agentDiscovery), Registerer: s.registry, Served: s.served, Own: ownHosts(s.cfg)}
+	if s.routing != nil {
+		o.Overrides = s.overrides
+	}
+	if s.discovery, err = discovery.New(*s.cfg.Discovery, o); err != nil {
+		return err
+	}
+	s.chains = prometheus.NewRegistry()
+	if err := s.chains.Register(s.discovery.ChainCollector()); err != nil {
 		return err
 	}
 	s.add(agentDiscovery, s.discovery, s.discovery.Next).patient = true
+	if s.routing != nil {
+		s.addExporters()
+	}
 	return nil
+}
+
+// ownHosts are the hosts of the servers that cfg names: nobody may register them as a node of a network.
+func ownHosts(cfg *Config) (hosts []string) {
+	for _, server := range []*reload.Config{cfg.Prometheus, cfg.Alertmanager} {
+		if server == nil {
+			continue
+		}
+		if u, err := url.Parse(server.URL); err == nil {
+			hosts = append(hosts, u.Hostname())
+		}
+	}
+	return hosts
 }
 
 func (s *Sidecar) addPrometheus() error {
 	cfg := s.cfg.Prometheus
-	agent, err := reload.NewPrometheus(*cfg, s.releaseOptions(nil))
+	var generate reload.Generate
+	if s.routing != nil && s.cfg.Discovery != nil {
+		jobs := &scrapeJobs{cfg: s.cfg, overrides: s.overrides, logger: s.logger.With("agent", agentPrometheus)}
+		generate = jobs.generate
+	}
+	agent, err := reload.NewPrometheus(*cfg, s.releaseOptions(generate))
 	if err != nil {
 		return err
 	}
-	s.addRelease(agentPrometheus, agent, cfg)
+	s.prometheus = s.addRelease(agentPrometheus, agent, cfg)
+	if generate != nil {
+		s.followContacts = append(s.followContacts, s.prometheus)
+	}
 	return nil
 }
 
-// addAlertmanager adds the agent of Alertmanager's releases and, where there are contacts, the one before it: what
-// routing accepts becomes part of the next release.
-func (s *Sidecar) addAlertmanager() (err error) {
+// addAlertmanager adds the agent of Alertmanager's releases. Where there are contacts, what routing accepts becomes part
+// of the next release.
+func (s *Sidecar) addAlertmanager() error {
 	cfg := s.cfg.Alertmanager
-	if s.cfg.Contacts == nil {
-		agent, err := reload.NewAlertmanager(*cfg, s.releaseOptions(nil))
-		if err != nil {
-			return err
-		}
-		s.addRelease(agentAlertmanager, agent, cfg)
-		return nil
+	var generate reload.Generate
+	if s.cfg.Contacts != nil {
+		generate = s.routing.Generate
 	}
-	o := routingOptions(s.cfg)
-	o.Logger, o.Registerer = s.logger.With("agent", agentRouting), s.registry
-	if s.routing, err = routing.New(o); err != nil {
-		return err
-	}
-	agent, err := reload.NewAlertmanager(*cfg, s.releaseOptions(s.routing.Generate))
+	agent, err := reload.NewAlertmanager(*cfg, s.releaseOptions(generate))
 	if err != nil {
 		return err
 	}
-	paths := []string{s.cfg.Contacts.Dir}
-	for _, p := range []string{s.cfg.Contacts.SecretsDir, s.cfg.Contacts.AgeIdentityFile} {
-		if p != "" {
-			paths = append(paths, p)
-		}
+	l := s.addRelease(agentAlertmanager, agent, cfg)
+	if generate != nil {
+		s.followContacts = append(s.followContacts, l)
 	}
-	contacts := &settled{agent: s.routing, path: s.cfg.Contacts.Dir, settle: time.Duration(cfg.Settle)}
-	l := s.add(agentRouting, contacts, every(confirmEvery))
-	s.watch(l, cfg.RescanInterval, paths...)
-	l.changed = s.addRelease(agentAlertmanager, agent, cfg).poke
 	return nil
 }
 

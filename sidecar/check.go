@@ -3,7 +3,6 @@ package sidecar
 import (
 	"context"
 	"errors"
-	"fmt"
 	"go/scanner"
 	"go/token"
 	"time"
@@ -25,6 +24,15 @@ func Check(ctx context.Context, cfg *Config) (problems, warnings scanner.ErrorLi
 	}
 	if cfg.Alertmanager != nil {
 		p, w := checkAlertmanager(ctx, cfg)
+		problems, warnings = append(problems, p...), append(warnings, w...)
+	} else if cfg.Contacts != nil {
+		o := routingOptions(cfg)
+		o.ExportersOnly = true
+		p, w := routing.Check(ctx, o, nil)
+		problems, warnings = append(problems, p...), append(warnings, w...)
+	}
+	if cfg.Contacts != nil {
+		p, w := checkExporters(ctx, cfg)
 		problems, warnings = append(problems, p...), append(warnings, w...)
 	}
 	if cfg.Silencing != nil {
@@ -67,6 +75,10 @@ func CheckContacts(ctx context.Context, cfg *Config, dirs []string) (problems, w
 		o.Contacts.Dir = dir
 		p, w := routing.Check(ctx, o, nil)
 		problems, warnings = append(problems, p...), append(warnings, w...)
+		if contacts, err := routing.ReadExporters(ctx, o); err == nil {
+			p, w := discovery.CheckOverrides(nil, overridesOf(contacts))
+			problems, warnings = append(problems, p...), append(warnings, w...)
+		}
 	}
 	return problems, warnings
 }
@@ -126,17 +138,18 @@ func RenderAlertmanager(ctx context.Context, cfg *Config) ([]byte, error) {
 	return tree["alertmanager.yml"], nil
 }
 
-// RenderTargets returns the targets file that would be written for each network, by its name. It asks the
-// networks, and may return files beside an error: those of the networks that answered.
+// RenderTargets returns the targets file that would be written for each network, by its name; owners/ and the name is
+// that of what contacts gave URLs for. It asks the networks, and may return files beside an error: those of the networks
+// that answered.
 func RenderTargets(ctx context.Context, cfg *Config) (map[string][]byte, error) {
 	if cfg.Discovery == nil {
 		return nil, errors.New("the configuration file has no section discovery")
 	}
-	a, err := discovery.New(*cfg.Discovery, discovery.Options{})
+	s, err := New(cfg, Options{Agents: []string{agentDiscovery}})
 	if err != nil {
-		return nil, fmt.Errorf("discovery: %w", err)
+		return nil, err
 	}
-	return a.Render(ctx)
+	return s.discovery.Render(ctx)
 }
 
 // RenderSilences returns a table of the silences of the next seven days.

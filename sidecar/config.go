@@ -25,7 +25,8 @@ type Config struct {
 	Prometheus *reload.Config `yaml:"prometheus,omitempty"`
 	// Alertmanager is the same for Alertmanager.
 	Alertmanager *reload.Config `yaml:"alertmanager,omitempty"`
-	// Contacts says where people commit who is called. Needs alertmanager.
+	// Contacts says where people commit who is called, and how their exporters are reached. Needs alertmanager or
+	// discovery.
 	Contacts *routing.ContactsConfig `yaml:"contacts,omitempty"`
 	// IdentityLabel is the alert label that says whose alert it is. Default: prep.
 	IdentityLabel string `yaml:"identity_label,omitempty"`
@@ -103,8 +104,8 @@ func LoadConfig(filename string) (*Config, error) {
 // validate checks what concerns several sections.
 func (c *Config) validate() error {
 	var errs []error
-	if c.Contacts != nil && c.Alertmanager == nil {
-		errs = append(errs, errors.New("contacts: needs the section alertmanager, whose configuration they become part of"))
+	if c.Contacts != nil && c.Alertmanager == nil && c.Discovery == nil {
+		errs = append(errs, errors.New("contacts: needs the section alertmanager, whose configuration they become part of, or discovery, whose targets they are about"))
 	}
 	if c.Contacts != nil && c.Alertmanager != nil && c.Alertmanager.ConfigFile != "" {
 		errs = append(errs, errors.New("contacts: are merged into a release, so alertmanager needs source_dir and output_dir instead of config_file, which stays as it is"))

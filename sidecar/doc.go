@@ -4,8 +4,10 @@
 // of stoker.yml, and passes data between them. What it owns is the only scheduler (one loop an agent, all in
 // one oklog/run group), the metrics registry and the web listener.
 //
-//	discovery ──► <targets_dir>/<network>.json          Prometheus reads it by itself
+//	discovery ──► <targets_dir>/<network>.json          Prometheus reads it by itself, or asks /sd/<network>
 //	routing ────► alertmanager (its Generate hook)      contacts become part of the release
+//	        ├───► prometheus (the same)                 scrape jobs for exporters behind a password
+//	        └───► discovery (its Overrides)             targets where operators say they are
 //	prometheus, alertmanager ──► releases               package reload, once a server
 //	silencing ──► Alertmanager's API
 //

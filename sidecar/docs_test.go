@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,10 +93,20 @@ func TestDocumentedExamples(t *testing.T) {
 	if _, err := promconfig.Load("scrape_configs:\n"+readme[1], promslog.NewNopLogger()); err != nil {
 		t.Errorf("README.md: %v", err)
 	}
+	for _, job := range examples(t, "docs/network.md") {
+		if _, err := promconfig.Load("scrape_configs:\n"+job, promslog.NewNopLogger()); err != nil {
+			t.Errorf("docs/network.md: %v", err)
+		}
+	}
 	site := routing.Site{IdentityLabel: routing.DefaultIdentityLabel, Severities: routing.DefaultSeverities()}
 	contacts := examples(t, "docs/contacts.md")
-	if len(contacts) != 2 {
+	if len(contacts) != 3 {
 		t.Errorf("docs/contacts.md has %d examples", len(contacts))
+	}
+	parts := append(examples(t, "docs/exporters.md"), contacts[1])
+	contacts = slices.Delete(contacts, 1, 2)
+	for _, part := range parts { // of an operator's file
+		contacts = append(contacts, contacts[0]+part)
 	}
 	for _, c := range contacts {
 		if _, err := routing.ParseContact("acme.yml", []byte(c), site); err != nil {

@@ -27,6 +27,12 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"verb":    func(change string) string { return changeVerbs[change[0]] },
 	"path":    func(change string) string { return change[1:] },
 	"summary": summary,
+
+	"in":        func(t time.Time) string { return in(time.Now(), t) },
+	"byReason":  byReason,
+	"grade":     grade,
+	"validated": validated,
+	"trouble":   trouble,
 }).ParseFS(pageFiles, "*.html"))
 
 // ago says how long ago something was, in one unit.
@@ -43,6 +49,22 @@ func ago(now, t time.Time) string {
 		return fmt.Sprintf("%d h ago", int(d.Hours()))
 	default:
 		return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+	}
+}
+
+// in says how long it is until something, in one unit.
+func in(now, t time.Time) string {
+	switch d := t.Sub(now); {
+	case d <= 0:
+		return "any moment"
+	case d < time.Minute:
+		return fmt.Sprintf("in %d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("in %d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("in %d h", int(d.Hours()))
+	default:
+		return fmt.Sprintf("in %d days", int(d.Hours()/24))
 	}
 }
 

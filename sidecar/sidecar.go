@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"github.com/oklog/run"
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,6 +37,7 @@ type Sidecar struct {
 	options  Options
 	logger   *slog.Logger
 	registry *prometheus.Registry
+	chains   *prometheus.Registry // what the networks say; nil without discovery
 
 	metrics      *metrics
 	watchMetrics *reload.WatchMetrics
@@ -44,7 +46,12 @@ type Sidecar struct {
 	routing   *routing.Agent
 	silencing *silencing.Agent
 	releases  []*reload.Agent
-	outputs   []string // the output_dirs to lock
+	// prometheus is the loop of Prometheus' releases; followContacts are those that a change of a contact pokes.
+	prometheus *loop
+	// planned is what becomes of Prometheus' release, for a plan of what follows it.
+	planned        *reload.Planned
+	followContacts []*loop
+	outputs        []string // the output_dirs to lock
 
 	loops    []*loop
 	watchers []watcher
@@ -66,12 +73,15 @@ func New(cfg *Config, o Options) (*Sidecar, error) {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	s.metrics, s.watchMetrics = newMetrics(s.registry), reload.NewWatchMetrics(s.registry)
+	if err := s.addContacts(selected); err != nil {
+		return nil, fmt.Errorf("%s: %w", agentRouting, err)
+	}
 	for _, part := range []struct {
 		agent string
 		add   func() error
 	}{
+		{agentPrometheus, s.addPrometheus}, // before the targets that need its scrape jobs
 		{agentDiscovery, s.addDiscovery},
-		{agentPrometheus, s.addPrometheus},
 		{agentAlertmanager, s.addAlertmanager},
 		{agentSilencing, s.addSilencing},
 	} {
@@ -112,7 +122,11 @@ func (s *Sidecar) prepare() error {
 	if s.discovery == nil || s.cfg.Discovery.TargetsDir == "" {
 		return nil
 	}
-	if err := os.MkdirAll(s.cfg.Discovery.TargetsDir, 0o755); err != nil {
+	dir := s.cfg.Discovery.TargetsDir
+	if s.routing != nil {
+		dir = filepath.Join(dir, discovery.OwnedDir)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("discovery.targets_dir: %w", err)
 	}
 	return nil
@@ -206,7 +220,7 @@ func (s *Sidecar) SyncOnce(ctx context.Context) ([]Result, error) {
 	}
 	var results []Result
 	for _, l := range s.loops {
-		if s.options.PublishOnly && l.name == agentDiscovery {
+		if s.options.PublishOnly && (l.name == agentDiscovery || l.name == agentExporters) {
 			continue
 		}
 		results = append(results, l.pass(ctx))

@@ -24,29 +24,6 @@ type Status struct {
 	Silences []SilenceStatus `json:"silences,omitempty"`
 }
 
-// NetworkStatus is what is known of a network.
-type NetworkStatus struct {
-	Name string `json:"name"`
-	// Source is the endpoint of the last accepted answer, Height the block it was made at.
-	Source   string    `json:"source,omitempty"`
-	Height   int64     `json:"height,omitempty"`
-	LastGood time.Time `json:"last_good,omitzero"`
-	// Preps is how many P-Reps have targets, Targets how many targets each exporter has.
-	Preps   int            `json:"preps"`
-	Targets map[string]int `json:"targets,omitempty"`
-	// Held are P-Reps whose targets are kept although the last answer lacks them, Refused those whose
-	// endpoint is no target; by name, with the reason.
-	Held    []NodeStatus `json:"held,omitempty"`
-	Refused []NodeStatus `json:"refused,omitempty"`
-}
-
-// NodeStatus is one P-Rep and why it is listed.
-type NodeStatus struct {
-	Prep   string `json:"prep"`
-	Name   string `json:"name"`
-	Reason string `json:"reason"`
-}
-
 // ContactStatus is what became of one contact file.
 type ContactStatus struct {
 	File   string   `json:"file"`
@@ -78,21 +55,7 @@ func (s *Sidecar) Status() Status {
 		status.Ready = status.Ready && rs.Live != ""
 		status.Releases = append(status.Releases, ReleaseStatus{Status: rs, State: stateOf(rs, time.Now())})
 	}
-	if s.discovery != nil {
-		for _, n := range s.discovery.Status() {
-			ns := NetworkStatus{
-				Name: n.Name, Source: n.Source, Height: n.Height, LastGood: n.LastGood,
-				Preps: n.Preps, Targets: n.Targets,
-			}
-			for _, h := range n.Held {
-				ns.Held = append(ns.Held, NodeStatus{h.Owner, h.Name, h.Reason})
-			}
-			for _, r := range n.Refused {
-				ns.Refused = append(ns.Refused, NodeStatus{r.Owner, r.Name, r.Reason})
-			}
-			status.Networks = append(status.Networks, ns)
-		}
-	}
+	status.Networks = s.networks(time.Now())
 	if s.routing != nil {
 		for _, c := range s.routing.Status().Contacts {
 			cs := ContactStatus{File: c.File, Name: c.Name, Owners: c.Owners, Routed: c.Routed}

@@ -104,6 +104,9 @@ func (s *Sidecar) Handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/status", s.statusJSON)
 	mux.HandleFunc("GET /{$}", s.statusPage)
 	mux.HandleFunc("GET /releases", s.releasesPage)
+	mux.HandleFunc("GET /network", s.networkPage)
+	mux.Handle("GET /network/metrics", s.networkMetrics())
+	mux.HandleFunc("GET /sd/{network}", s.serviceDiscovery)
 	// No page of another site may start a pass in a visitor's name.
 	return http.NewCrossOriginProtection().Handler(mux)
 }
@@ -169,6 +172,7 @@ func (s *Sidecar) syncNow(w http.ResponseWriter, r *http.Request) {
 func (s *Sidecar) statusJSON(w http.ResponseWriter, _ *http.Request) {
 	status := s.Status()
 	s.readReleases(&status)
+	s.readChains(&status)
 	writeJSON(w, http.StatusOK, status)
 }
 

@@ -3,6 +3,7 @@
 //
 //	stoker run          the sidecar, until SIGTERM or SIGINT; SIGHUP syncs all now
 //	stoker sync         one pass, then exit
+//	stoker plan         what sync would change now
 //	stoker check        offline verdict over everything that people write
 //	stoker render WHAT  print what would be written
 //	stoker healthcheck  ask a running sidecar, for containers
@@ -10,7 +11,8 @@
 //
 // Every flag can also be given as an environment variable: --config.file is STOKER_CONFIG_FILE.
 //
-// Exit codes: 0 fine, 1 problems found or the work failed, 2 wrong usage or unreadable configuration.
+// Exit codes: 0 fine, 1 problems found or the work failed, 2 wrong usage or unreadable configuration, 3 changes
+// (plan --detailed-exitcode).
 package main
 
 import (
@@ -80,6 +82,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	register := func(c *kingpin.CmdClause, action func(context.Context) error) { commands[c.FullCommand()] = action }
 	a.addRun(k, register)
 	a.addSync(k, register)
+	a.addPlan(k, register)
 	a.addCheck(k, register)
 	a.addRender(k, register)
 	a.addHealthcheck(k, register)
@@ -116,6 +119,8 @@ func (a *app) report(err error) int {
 		return 0
 	case errors.Is(err, errProblems):
 		return 1
+	case errors.Is(err, errChanges):
+		return 3
 	case errors.As(err, &usage):
 		printProblems(a.stderr, "stoker: ", usage.error)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -14,8 +14,8 @@ import (
 
 func (a *app) addRender(k *kingpin.Application, register func(*kingpin.CmdClause, func(context.Context) error)) {
 	c := k.Command("render", "Print what would be written; write nothing.")
-	what := c.Arg("what", "targets asks the networks and prints file_sd JSON, alertmanager the merged alertmanager.yml, silences those of the next 7 days.").
-		Required().Enum("targets", "alertmanager", "silences")
+	what := c.Arg("what", "targets asks the networks and prints file_sd JSON, scrape the scrape jobs that contacts add to Prometheus' configuration, alertmanager the merged alertmanager.yml, silences those of the next 7 days.").
+		Required().Enum("targets", "scrape", "alertmanager", "silences")
 	register(c, func(ctx context.Context) error {
 		cfg, err := a.load()
 		if err != nil {
@@ -25,6 +25,8 @@ func (a *app) addRender(k *kingpin.Application, register func(*kingpin.CmdClause
 		switch *what {
 		case "alertmanager":
 			out, err = sidecar.RenderAlertmanager(ctx, cfg)
+		case "scrape":
+			out, err = sidecar.RenderScrape(ctx, cfg)
 		case "silences":
 			out, err = sidecar.RenderSilences(cfg)
 		case "targets":

@@ -45,6 +45,7 @@ type publisher interface{ Publish(files map[string]string) }
 func setup(env *testscript.Env) error {
 	w := &world{servers: map[string]*servertest.Server{}, sources: map[string]publisher{}}
 	env.Values[worldKey{}] = w
+	env.Values[stillnessKey{}] = &stillness{proxies: map[string]*servertest.Proxy{}, counted: map[string]int{}}
 	env.Defer(func() {
 		for i := len(w.cleanups) - 1; i >= 0; i-- {
 			w.cleanups[i]()
@@ -74,6 +75,10 @@ func commands() map[string]func(ts *testscript.TestScript, neg bool, args []stri
 		"publish":    cmdPublish,
 		"until":      cmdUntil,
 		"post-alert": cmdPostAlert,
+		"proxy":      cmdProxy,
+		"look":       cmdLook,
+		"still":      cmdStill,
+		"seal":       cmdSeal,
 	}
 }
 
@@ -152,7 +157,8 @@ func cmdServer(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // network start N serves a generated network of N P-Reps and sets $API. Then: network join NAME ENDPOINT, leave
-// NAME, rename NAME NEW, move NAME ENDPOINT, fail KIND (as in icontest.Faults), mend, stop, restart.
+// NAME, drop N (the last ones by rank), rename NAME NEW, move NAME ENDPOINT, owner NAME VARIABLE, fail KIND (as in
+// icontest.Faults), mend, stop (the API, which then refuses connections), restart.
 func cmdNetwork(ts *testscript.TestScript, neg bool, args []string) {
 	w := worldOf(ts)
 	address := func(name string) string {
@@ -177,6 +183,15 @@ func cmdNetwork(ts *testscript.TestScript, neg bool, args []string) {
 		w.network.Join(w.network.NewPRep(args[1], args[2]))
 	case "leave":
 		w.network.Leave(address(args[1]))
+	case "drop":
+		n, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		preps := w.network.PReps()
+		var last []string
+		for _, p := range preps[len(preps)-n:] {
+			last = append(last, p.Address())
+		}
+		w.network.Leave(last...)
 	case "rename":
 		w.network.Rename(address(args[1]), args[2])
 	case "move":
@@ -193,6 +208,14 @@ func cmdNetwork(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("no fault is named %q", args[1])
 	case "mend":
 		w.node.Behave()
+	case "stop":
+		w.api.Close()
+	case "restart":
+		l, err := net.Listen("tcp", w.api.Listener.Addr().String())
+		ts.Check(err)
+		w.api = &httptest.Server{Listener: l, Config: &http.Server{Handler: w.node}}
+		w.api.Start()
+		w.cleanups = append(w.cleanups, w.api.Close)
 	default:
 		ts.Fatalf("network %s?", args[0])
 	}

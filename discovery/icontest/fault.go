@@ -247,6 +247,10 @@ func WrongNID(nid int64) Fault {
 // Behind answers as a node that lacks the last blocks.
 func Behind(blocks int64) Fault { return Fault{Name: "behind", lag: blocks} }
 
+// Ahead answers as a node that has this many blocks more than there are. It is
+// none of Faults: only who knows another node, or how fast the chain is, can tell.
+func Ahead(blocks int64) Fault { return Fault{Name: "ahead", lag: -blocks} }
+
 // preps makes a fault of getPReps only.
 func preps(name string, edit func(result map[string]any)) Fault {
 	return Fault{Name: name, edit: func(method string, result map[string]any) any {

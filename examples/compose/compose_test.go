@@ -88,7 +88,8 @@ func TestRun(t *testing.T) {
 	p.eventually("alertmanager", ":9093/api/v2/silences", contains("acme-move"))
 	p.eventually("prometheus", ":9090/api/v1/targets?state=active&scrapePool=preps", targetsUp(16))
 	p.eventually("prometheus", ":9090/api/v1/targets?state=active&scrapePool=stoker", targetsUp(1))
-	p.eventually("prometheus", ":9090/api/v1/rules", contains("NodeDown", "StokerSyncFailing"))
+	p.eventually("prometheus", ":9090/api/v1/targets?state=active&scrapePool=network", targetsUp(1))
+	p.eventually("prometheus", ":9090/api/v1/rules", contains("NodeDown", "StokerSyncFailing", "PRepJailed"))
 
 	// A contact that is committed while everything runs.
 	acme, err := os.ReadFile("contacts/operators/acme.yml")
