@@ -25,6 +25,7 @@ type house struct {
 	server   *servertest.Server
 	dir      string // the server's
 	file     string
+	state    string // the agent's state_dir, none by default
 	wire     *wire
 	agent    *Agent
 	registry *prometheus.Registry
@@ -95,6 +96,7 @@ func (h *house) restart() {
 		Client:          &http.Client{Transport: h.wire, Timeout: 10 * time.Second},
 		Logger:          promslog.New(&promslog.Config{Writer: &h.logs, Style: promslog.SlogStyle, Level: level(slog.LevelDebug)}),
 		Registerer:      h.registry,
+		StateDir:        h.state,
 	})
 	if err != nil {
 		h.t.Fatal(err)

@@ -126,8 +126,24 @@ func (s *state) save() error {
 		return err
 	}
 	// IDs and names are nobody's secret, but nobody else's business either.
-	if err := renameio.WriteFile(s.file, append(data, '\n'), 0o600, renameio.WithTempDir(dir), renameio.WithStaticPermissions(0o600)); err != nil {
-		return fmt.Errorf("%s: %w", s.file, err)
+	f, err := renameio.NewPendingFile(s.file, renameio.WithTempDir(dir), renameio.WithStaticPermissions(0o600))
+	if err != nil {
+		return err
+	}
+	defer f.Cleanup()
+	if _, err := f.Write(append(data, '\n')); err != nil {
+		return err
+	}
+	if err := f.CloseAtomicallyReplace(); err != nil {
+		return err
+	}
+	folder, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	if err := folder.Sync(); err != nil { // or a power cut undoes the rename
+		return err
 	}
 	s.dirty = false
 	return nil
