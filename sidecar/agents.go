@@ -146,6 +146,10 @@ func (s *Sidecar) addSilencing() error {
 	s.silencing, err = silencing.New(*s.cfg.Silencing, silencing.Options{
 		AlertmanagerURL: u, Client: client,
 		Logger: s.logger.With("agent", agentSilencing), Registerer: s.registry,
+		StateDir: s.cfg.StateDir,
+		Settle: func(ctx context.Context, file string) error {
+			return reload.Settle(ctx, file, time.Duration(cfg.Settle))
+		},
 	})
 	if err != nil {
 		return err

@@ -37,14 +37,15 @@
 // silence is there before the old one ends. A silence that is ended from here says so in its mark
 // (;ended:removed, replaced or duplicate). That is how one that a person ended early is told apart: it
 // stays ended for as long as the matchers and times of its rule stay the same and Alertmanager
-// remembers it, which is its --data.retention, five days by default.
+// remembers it, which is its --data.retention, five days by default, if it doesn't crash; or, with a
+// folder to keep state in, for as long as they stay the same. Who makes it again in Alertmanager ends that.
 //
 // A silence with a start in future is written at once, for people to see; of a recurring rule only the
 // next one, ten minutes ahead.
 //
 // In a cluster every Alertmanager may have a sidecar with the same file. The one whose Alertmanager is
 // at position i of its own sorted peers leaves a difference to the others for i times 30 s. What two of
-// them wrote at the same time collapses in the next pass. While they read different versions of the
+// them wrote at the same time, or each on its side of a broken network, collapses in the next pass. While they read different versions of the
 // file, each undoes in its turn what the other did.
 //
 // # What can fail
