@@ -89,8 +89,7 @@ func TestSilencesOfASwappedVolumeCountAtOnce(t *testing.T) {
 }
 
 func TestSilencesEditedInPlaceAreWaitedFor(t *testing.T) {
-	s, swap := silencingSidecar(t, "http://127.0.0.1:1")
-	swap("")
+	s, _ := silencingSidecar(t, "http://127.0.0.1:1")
 	must(t, os.Remove(s.cfg.Silencing.File))
 	must(t, os.WriteFile(s.cfg.Silencing.File, []byte("silences: []\n"), 0o644))
 	impatient, cancel := context.WithCancel(t.Context())
