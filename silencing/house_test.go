@@ -2,6 +2,7 @@ package silencing
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -26,6 +27,7 @@ type house struct {
 	dir      string // the server's
 	file     string
 	state    string // the agent's state_dir, none by default
+	url      string // where the agent finds the server, by default at its own
 	wire     *wire
 	agent    *Agent
 	registry *prometheus.Registry
@@ -86,7 +88,7 @@ func newHouse(t *testing.T, binary string, flags ...string) *house {
 // restart puts a new agent in the place of the former.
 func (h *house) restart() {
 	h.t.Helper()
-	u, err := url.Parse(h.server.URL())
+	u, err := url.Parse(cmp.Or(h.url, h.server.URL()))
 	if err != nil {
 		h.t.Fatal(err)
 	}
