@@ -55,8 +55,14 @@ type Agent struct {
 	told     map[string]bool      // what has been logged and still is so
 	position int                  // in the cluster, -1 while unknown
 
+	found       *found    // by the last look, nil before it
+	counted     counts    // of the last count, for the silences of then
+	countedAt   time.Time // or tried
+	countFailed bool
+
 	mu     sync.Mutex // for what readers see
 	status Status
+	seen   seen
 	next   time.Time // the next turn to make a change that was left to others
 }
 
@@ -97,7 +103,11 @@ func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 	if a.data == nil {
 		return false, fileErr
 	}
+	before := a.found
 	changed, err = a.reconcile(ctx)
+	if a.found != before {
+		a.count(ctx)
+	}
 	return changed, errors.Join(fileErr, err)
 }
 
@@ -193,6 +203,7 @@ func (a *Agent) look(current []Silence, now time.Time) Changes {
 	plan := Plan(a.cfg.Owner, current, desired, now)
 	a.metrics.observe(a.cfg.Owner, current, desired, plan)
 	a.publish(func(s *Status) { s.Silences = silenceStatus(desired, plan) })
+	a.found = &found{a.cfg.Owner, a.good, true, alive(current), desired, plan, now}
 
 	drift := make(map[string]time.Time, len(plan.Writes))
 	for _, c := range plan.Writes {
@@ -213,6 +224,7 @@ func (a *Agent) look(current []Silence, now time.Time) Changes {
 			a.logger.Warn("a silence has only half of our mark, leaving it to whoever changed it", "id", s.ID, "created_by", s.CreatedBy)
 		}
 	}
+	a.warn(told)
 	a.drift, a.told = drift, told
 	return plan
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -64,5 +65,28 @@ func TestRender(t *testing.T) {
 	}
 	if d := cmp.Diff(string(want), string(Render(rules, testNow))); d != "" {
 		t.Errorf("%s\n%s", d, Render(rules, testNow))
+	}
+}
+
+// A night in which the clock changes, and the first after a change, are marked; the times in UTC show the shift.
+func TestRenderMarksChangesOfTheClock(t *testing.T) {
+	rules, err := Parse("silences.yaml", []byte(`silences:
+- {name: night, matchers: ['alertname="a"', 'severity="warning"'], schedule: "30 1 * * *", location: Europe/Berlin, duration: 3h, ends_at: 2027-06-01T00:00:00Z, comment: c}
+- {name: noon, matchers: ['alertname="a"', 'severity="warning"'], schedule: "0 12 * * 1,6", location: Australia/Lord_Howe, duration: 90s, ends_at: 2027-06-01T00:00:00Z, comment: c}
+`), testNow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, now := range map[string]time.Time{
+		"testdata/spring.txt": time.Date(2027, 3, 26, 12, 0, 0, 0, time.UTC),
+		"testdata/autumn.txt": time.Date(2027, 4, 2, 12, 0, 0, 0, time.UTC), // Lord Howe's
+	} {
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(string(want), string(Render(rules, now))); d != "" {
+			t.Errorf("%s: %s\n%s", file, d, Render(rules, now))
+		}
 	}
 }
