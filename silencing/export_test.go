@@ -120,11 +120,11 @@ func TestExport(t *testing.T) {
 // What no rule may be like isn't exported, and the error says why.
 func TestExportRefuses(t *testing.T) {
 	for want, s := range map[string]Silence{
-		"silence nearly everything":        {Matchers: []Matcher{{Name: "a", Value: "b"}}},
-		"ends_at must be after starts_at":  {Matchers: []Matcher{{Name: "a", Value: "b", IsEqual: true}}, EndsAt: testNow},
-		"error parsing regexp: missing closing ]":  {Matchers: []Matcher{{Name: "a", Value: "[b", IsEqual: true, IsRegex: true}}},
-		"unexpected ): `a)(b`":             {Matchers: []Matcher{{Name: "a", Value: "a)(b", IsEqual: true, IsRegex: true}}},
-		"matchers silence nearly everythi": {},
+		"silence nearly everything":               {Matchers: []Matcher{{Name: "a", Value: "b"}}},
+		"ends_at must be after starts_at":         {Matchers: []Matcher{{Name: "a", Value: "b", IsEqual: true}}, EndsAt: testNow},
+		"error parsing regexp: missing closing ]": {Matchers: []Matcher{{Name: "a", Value: "[b", IsEqual: true, IsRegex: true}}},
+		"unexpected ): `a)(b`":                    {Matchers: []Matcher{{Name: "a", Value: "a)(b", IsEqual: true, IsRegex: true}}},
+		"matchers silence nearly everythi":        {},
 	} {
 		s.ID, s.StartsAt, s.Comment = "1", testNow, "x"
 		if s.EndsAt.IsZero() {

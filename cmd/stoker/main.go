@@ -5,6 +5,8 @@
 //	stoker sync         one pass, then exit
 //	stoker check        offline verdict over everything that people write
 //	stoker render WHAT  print what would be written
+//	stoker silences     what is silenced now and by what; export makes a rule of one
+//	stoker schema FILE  JSON Schema of a file, for editors
 //	stoker healthcheck  ask a running sidecar, for containers
 //	stoker version
 //
@@ -82,6 +84,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	a.addSync(k, register)
 	a.addCheck(k, register)
 	a.addRender(k, register)
+	a.addSilences(k, register)
+	a.addSchema(k, register)
 	a.addHealthcheck(k, register)
 	register(k.Command("version", "Print the version."), func(context.Context) error {
 		fmt.Fprintln(stdout, version.Print("stoker"))
