@@ -103,9 +103,9 @@ func TestSilencesPage(t *testing.T) {
 	asked := len(proxy.Requests())
 	onPage(t, s, "/silences", []string{
 		"Alertmanager listed its silences 0 s ago; the alerts that they silence were counted",
-		`disk <span class="owner">line 2</span>`, `<span class="good">active</span>`, "<td>1</td>", "&lt;b&gt;swap&lt;/b&gt;</bdi> (<bdi>alice</bdi>)",
+		`disk <span class="owner name">line 2</span>`, `<span class="good">active</span>`, "<td>1</td>", "&lt;b&gt;swap&lt;/b&gt;</bdi> (<bdi>alice</bdi>)",
 		"rule disk ends in 9h59m",
-		"<td>pending</td>", `<span class="warn">held</span>: ended early by hand`, `<span class="soft">over</span>`,
+		"<td>pending</td>", "begins in 4 h", "ends in 9 h", `<span class="warn">held</span>: ended early by hand`, `<span class="soft">over</span>`,
 		"3 silences, never touched from here", "&lt;script&gt;alert(1)&lt;/script&gt;", `mine\u202e&lt;img src=x&gt;`,
 		"changed by hand</span>: it has only half of the file's mark", "the file of <code>elsewhere</code>, rule rule",
 	}, []string{"<script", "<img", "\u202e", "[stoker:", "Unknown", "failed"})

@@ -6,6 +6,7 @@ import (
 	"go/scanner"
 	"go/token"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -15,9 +16,9 @@ import (
 const expiringWithin = 72 * time.Hour
 
 // Check returns the problems of a silences.yaml, which make it unusable, and
-// warnings: about rules that do nothing any more, and about those that end
-// within three days after having lasted longer than that, for whoever counts
-// on them. It contacts no server.
+// warnings: about rules that do nothing any more, about those that end within
+// three days after having lasted longer than that, for whoever counts on them,
+// and about those that name nothing but a severity. It contacts no server.
 func Check(filename string, now time.Time) (problems, warnings scanner.ErrorList) {
 	rules, err := Load(filename, now)
 	if err != nil {
@@ -34,6 +35,9 @@ func Check(filename string, now time.Time) (problems, warnings scanner.ErrorList
 	for i := range rules {
 		if w := rules[i].warning(now); w != "" {
 			warnings.Add(rules[i].Position, w)
+		}
+		if rules[i].onlySeverity() {
+			warnings.Add(rules[i].Position, fmt.Sprintf("rule %s silences all alerts of a severity, add a matcher that names which", rules[i].Name))
 		}
 	}
 	return nil, warnings
@@ -63,6 +67,15 @@ func (r *Rule) expiring(start, now time.Time) bool {
 func (r *Rule) expires(now time.Time) string {
 	return fmt.Sprintf("rule %s ends in %s, at %s", r.Name,
 		model.Duration(r.EndsAt.Sub(now).Truncate(time.Minute)), r.EndsAt.Format(time.RFC3339))
+}
+
+// onlySeverity reports whether no matcher picks certain values of any label but
+// severity.
+func (r *Rule) onlySeverity() bool {
+	return !slices.ContainsFunc(r.Matchers, func(m Matcher) bool {
+		compiled, err := m.compile()
+		return err == nil && m.Name != "severity" && narrows(compiled)
+	})
 }
 
 // warn says once of each rule that it ends soon, and shows it as a metric.
