@@ -54,6 +54,14 @@
 // that Alertmanager refuses doesn't stop the others. Alertmanager that lost its silences gets them
 // again, and one that got back what had been ended ends it again.
 //
+// # What is seen
+//
+// [Look] asks Alertmanager what is silenced and by what, without an agent, and
+// [Agent.Survey] says the same of the last pass. How many alerts each silence
+// silences takes one more request, which a pass has only when a silence of the
+// file has become active and every five minutes. [Export] makes a rule of what a
+// person silenced by hand; [Render] shows what comes; [Schema] is for editors.
+//
 // It works with Alertmanager 0.27 and later; the semantics it relies on are those of its
 // silence/silence.go and api/v2, and are pinned by the tests, which run against real ones.
 package silencing

@@ -205,7 +205,7 @@ func TestSchemaAndInvalidFiles(t *testing.T) {
 	}
 }
 
-// Every field that Parse knows is in the schema.
+// Every field that Parse knows is in the schema and in the documentation.
 func TestSchemaHasEveryField(t *testing.T) {
 	_, err := Parse("f", []byte("silences: [{x: 1}]"), testNow)
 	msg := messages(t, err)
@@ -223,5 +223,14 @@ func TestSchemaHasEveryField(t *testing.T) {
 	slices.Sort(have)
 	if d := cmp.Diff(known, have); d != "" {
 		t.Error(d)
+	}
+	page, err := os.ReadFile("../docs/silences.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, field := range known {
+		if !strings.Contains(string(page), "\n| `"+field+"` |") {
+			t.Errorf("docs/silences.md doesn't say what %s means", field)
+		}
 	}
 }
