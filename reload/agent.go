@@ -52,6 +52,8 @@ type Agent struct {
 	recalled bool
 	// answered is the last reload that was carried out, while it isn't proved.
 	answered *posted
+	// seen is the load after which the server was last found to run a release.
+	seen sighting
 	// away is for how long the server hasn't been ready.
 	away absence
 	// values are those that the sources took from the environment, so that a server's words can be kept free of them.
@@ -120,7 +122,7 @@ func newAgent(cfg Config, d dialect, o Options) (*Agent, error) {
 		cfg:     cfg,
 		options: o,
 		dialect: d,
-		server:  &server{name: d.server(), url: base, client: client, patience: time.Duration(cfg.ReloadTimeout)},
+		server:  &server{name: d.server(), url: base, client: client, patience: max(askTimeout, time.Duration(cfg.ReloadTimeout))},
 		logger:  o.Logger,
 		metrics: newMetrics(o.Registerer, d.server()),
 		now:     time.Now,

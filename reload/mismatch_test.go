@@ -179,13 +179,6 @@ func TestServing(t *testing.T) {
 			t.Errorf("right after a reload: %+v", got)
 		}
 		s.agent.Later(time.Minute)
-		servertest.Eventually(t, time.Minute, func() error {
-			mustSync(t, s.agent, false)
-			if got := s.agent.Status(); got.Serving == nil || !*got.Serving {
-				return fmt.Errorf("status is %+v", got)
-			}
-			return nil
-		})
 		s.proxy.Intercept("GET", "/api/v1/scrape_pools", func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 			io.WriteString(w, `{"status":"success","data":{"scrapePools":["one"]}}`)
 		})
@@ -193,6 +186,14 @@ func TestServing(t *testing.T) {
 		if got := s.agent.Status(); got.Serving == nil || *got.Serving || got.Unproved != nil {
 			t.Errorf("without a pool: %+v", got)
 		}
+		s.proxy.Intercept("GET", "/api/v1/scrape_pools", nil)
+		servertest.Eventually(t, time.Minute, func() error {
+			mustSync(t, s.agent, false)
+			if got := s.agent.Status(); got.Serving == nil || !*got.Serving {
+				return fmt.Errorf("status is %+v", got)
+			}
+			return nil
+		})
 		s.agent.Later(0)
 		s.write("prometheus.yml", jobs("one"))
 		mustSync(t, s.agent, true)

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +59,38 @@ func TestNoopCostsNothing(t *testing.T) {
 		}
 		s.proved()
 	})
+}
+
+// A server that has loaded nothing since its proof is only asked whether that is so: its rules aren't fetched and
+// compared with every pass. Once somebody else reloads it, they are.
+func TestProofIsDoneOncePerLoad(t *testing.T) {
+	t.Parallel()
+	s := newStation(t, "prometheus", firstFiles("prometheus", jobs))
+	s.agent.Later(time.Minute)
+	servertest.Eventually(t, time.Minute, func() error {
+		mustSync(t, s.agent, false)
+		if got := s.agent.Status(); got.Serving == nil || !*got.Serving {
+			return fmt.Errorf("status is %+v", got)
+		}
+		return nil
+	})
+	asked := len(s.proxy.Requests())
+	mustSync(t, s.agent, false)
+	want := []string{"GET /-/ready", "GET /metrics", "GET /api/v1/status/flags"}
+	if got := s.proxy.Requests()[asked:]; !slices.Equal(got, want) {
+		t.Errorf("a pass without news asked %q, want %q", got, want)
+	}
+	if got := s.agent.Status(); got.Unproved != nil || got.Serving == nil || !*got.Serving {
+		t.Errorf("status is %+v", got)
+	}
+	resp, err := http.Post(s.server.URL()+"/-/reload", "", nil)
+	must(t, err)
+	resp.Body.Close()
+	rules := s.proxy.Count("GET", "/api/v1/rules")
+	mustSync(t, s.agent, false)
+	if n := s.proxy.Count("GET", "/api/v1/rules") - rules; n != 1 {
+		t.Errorf("the rules were asked for %d times after somebody's reload", n)
+	}
 }
 
 // The kubelet publishes a volume again with equal content in a new folder.

@@ -45,12 +45,6 @@ type notices struct {
 	said string // the hint that the log gave when something couldn't be watched, "" if all is well
 }
 
-// folderID is what a folder is, whatever its name.
-type folderID struct {
-	device, inode uint64
-	name          string // where the system has no inodes
-}
-
 func newNotices(every time.Duration, logger *slog.Logger, m *WatchMetrics) *notices {
 	return &notices{
 		came: make(chan struct{}, 1), every: every, logger: logger, metrics: m,

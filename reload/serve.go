@@ -50,18 +50,33 @@ func (a *Agent) confirm(ctx context.Context, live string, now loaded) (known boo
 	if !now.successful {
 		return false, nil
 	}
-	difference, err := a.difference(ctx, live, now)
-	if err != nil {
-		return false, err
-	}
-	if difference != "" {
-		a.logger.Warn("server runs something else than the release that it loaded, reloading",
-			"server", a.server.name, "release", live, "difference", difference)
-		return false, nil
+	// Comparing thousands of rules takes a while, and what a server runs changes only when it loads something.
+	if !a.seen.is(live, now) {
+		difference, err := a.difference(ctx, live, now)
+		if err != nil {
+			return false, err
+		}
+		if difference != "" {
+			a.logger.Warn("server runs something else than the release that it loaded, reloading",
+				"server", a.server.name, "release", live, "difference", difference)
+			return false, nil
+		}
+		a.seen = sighting{release: live, at: now.at, started: now.started}
 	}
 	a.confirmed, a.answered = true, nil
 	a.lookWhetherServing(ctx, live, now)
 	return true, a.shelf.point(provedLink, live)
+}
+
+// sighting is a load of a server's after which it was found to run a release.
+type sighting struct {
+	release     string
+	at, started float64
+	serving     bool // all of it was at work
+}
+
+func (s sighting) is(release string, now loaded) bool {
+	return s.release == release && s.at == now.at && sameProcess(s.started, now.started)
 }
 
 // poolsTake is how long after a load Prometheus may still be making its scrape pools.
@@ -70,6 +85,11 @@ const poolsTake = 15 * time.Second
 // lookWhetherServing finds out whether all of the live release is at work. It holds nothing up: that a server loaded
 // the release is known without.
 func (a *Agent) lookWhetherServing(ctx context.Context, live string, now loaded) {
+	if a.seen.serving {
+		serving := true
+		a.serving = &serving
+		return
+	}
 	if seconds(a.now())-now.at < poolsTake.Seconds() {
 		return
 	}
@@ -83,7 +103,7 @@ func (a *Agent) lookWhetherServing(ctx context.Context, live string, now loaded)
 		return
 	}
 	serving := missing == ""
-	a.serving = &serving
+	a.serving, a.seen.serving = &serving, serving
 	if !serving {
 		a.logger.Warn("server runs the release, and not all of it is at work", "server", a.server.name, "release", live, "missing", missing)
 	}
@@ -202,6 +222,7 @@ func (a *Agent) prove(ctx context.Context, p *posted) error {
 	}
 	a.count(p, "proved")
 	a.confirmed, a.answered = true, nil
+	a.seen = sighting{release: p.release, at: after.at, started: after.started}
 	return a.shelf.point(provedLink, p.release)
 }
 

@@ -15,6 +15,9 @@ func inodeAndChange(info fs.FileInfo) (uint64, time.Time) {
 	return 0, info.ModTime()
 }
 
+// folderID is what a folder is, whatever its name.
+type folderID struct{ device, inode uint64 }
+
 // identify returns what tells a folder from another one that later has the same name.
 func identify(dir string) (folderID, error) {
 	var st syscall.Stat_t

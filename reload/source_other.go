@@ -12,7 +12,10 @@ import (
 // inodeAndChange returns what is portable: no inode and the modification time.
 func inodeAndChange(info fs.FileInfo) (uint64, time.Time) { return 0, info.ModTime() }
 
-// identify returns what is portable: the name.
+// folderID is what is portable of what a folder is: its name.
+type folderID struct{ name string }
+
+// identify returns the identity of a folder.
 func identify(dir string) (folderID, error) {
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {

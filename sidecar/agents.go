@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	commoncfg "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 
 	"github.com/stoker-project/stoker/discovery"
@@ -150,24 +149,18 @@ func (s *Sidecar) addSilencing() error {
 	if s.options.PublishOnly {
 		return nil
 	}
-	cfg := s.cfg.Alertmanager
-	client, err := commoncfg.NewClientFromConfig(cfg.HTTPConfig, "stoker_silencing")
-	if err != nil {
-		return fmt.Errorf("http_config: %w", err)
-	}
-	client.Timeout = 10 * time.Second
-	u, err := url.Parse(cfg.URL)
-	if err != nil {
-		return fmt.Errorf("url: %w", err)
-	}
-	s.silencing, err = silencing.New(*s.cfg.Silencing, silencing.Options{
-		AlertmanagerURL: u, Client: client,
-		Logger: s.logger.With("agent", agentSilencing), Registerer: s.registry,
-	})
+	o, err := silencingOptions(s.cfg)
 	if err != nil {
 		return err
 	}
-	s.watch(s.add(agentSilencing, s.silencing, s.silencing.Next), cfg.RescanInterval, s.cfg.Silencing.File)
+	o.Logger, o.Registerer = s.logger.With("agent", agentSilencing), s.registry
+	o.Settle = func(ctx context.Context, file string) error {
+		return reload.Settle(ctx, file, time.Duration(s.cfg.Alertmanager.Settle))
+	}
+	if s.silencing, err = silencing.New(*s.cfg.Silencing, o); err != nil {
+		return err
+	}
+	s.watch(s.add(agentSilencing, s.silencing, s.silencing.Next), s.cfg.Alertmanager.RescanInterval, s.cfg.Silencing.File)
 	return nil
 }
 

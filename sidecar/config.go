@@ -38,6 +38,9 @@ type Config struct {
 	Routing *routing.Config `yaml:"routing,omitempty"`
 	// Silencing names the file of silences. Needs alertmanager.
 	Silencing *silencing.Config `yaml:"silencing,omitempty"`
+	// StateDir is a folder to remember in what no server does for long enough: which silences people ended
+	// early. Optional; a relative path is resolved against the folder of stoker.yml.
+	StateDir string `yaml:"state_dir,omitempty"`
 }
 
 // section is what every part of a Config can do.
@@ -94,6 +97,9 @@ func LoadConfig(filename string) (*Config, error) {
 		}
 		s.SetDirectory(dir)
 	}
+	if c.StateDir != "" && !filepath.IsAbs(c.StateDir) {
+		c.StateDir = filepath.Join(dir, c.StateDir)
+	}
 	if err := c.validate(); err != nil {
 		list = append(list, placed(filename, top, "", err)...)
 	}
@@ -121,6 +127,16 @@ func (c *Config) validate() error {
 	}
 	if c.Alertmanager != nil && c.Alertmanager.EnableFeatures != nil {
 		errs = append(errs, errors.New("alertmanager.enable_features: is for prometheus only: none of Alertmanager's features changes what its files may say"))
+	}
+	for key, server := range map[string]*reload.Config{"prometheus": c.Prometheus, "alertmanager": c.Alertmanager} {
+		if server == nil || c.StateDir == "" {
+			continue
+		}
+		for _, dir := range []string{server.SourceDir, server.OutputDir} {
+			if rel, err := filepath.Rel(dir, c.StateDir); dir != "" && err == nil && filepath.IsLocal(rel) {
+				errs = append(errs, fmt.Errorf("state_dir: must not lie in source_dir or output_dir of %s", key))
+			}
+		}
 	}
 	for i, s := range c.Severities {
 		if slices.Index(c.Severities, s) < i {

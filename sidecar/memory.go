@@ -6,7 +6,7 @@ import (
 )
 
 // largePass is how many bytes a pass must have allocated to be worth a collection of its own.
-const largePass = 16 << 20
+const largePass = 4 << 20
 
 // allocated is how many bytes this process has allocated so far.
 func allocated() uint64 {

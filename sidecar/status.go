@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/common/version"
+
+	"github.com/stoker-project/stoker/silencing"
 )
 
 // Status is what the status page shows and /api/v1/status returns. It holds no address, number or secret of a
@@ -18,10 +20,16 @@ type Status struct {
 	Agents []Result `json:"agents"`
 	// Releases say what each server should run and runs.
 	Releases []ReleaseStatus `json:"releases"`
-	// Networks, Contacts and Silences are what the agents of these names know; empty where one isn't selected.
+	// Networks and Contacts are what the agents of these names know; empty where one isn't selected.
 	Networks []NetworkStatus `json:"networks,omitempty"`
 	Contacts []ContactStatus `json:"contacts,omitempty"`
-	Silences []SilenceStatus `json:"silences,omitempty"`
+	// Silences are all of Alertmanager that aren't over, and all rules of the file. Only the pages and /api/v1/status have
+	// them. SilencesListed is when Alertmanager was asked for them, AlertsCounted when for the alerts that they silence;
+	// zero: it hasn't answered. SilencesProblems keep the file's present version from being used.
+	Silences         []silencing.Entry `json:"silences,omitempty"`
+	SilencesListed   time.Time         `json:"silences_listed,omitzero"`
+	AlertsCounted    time.Time         `json:"alerts_counted,omitzero"`
+	SilencesProblems []string          `json:"silences_problems,omitempty"`
 }
 
 // ContactStatus is what became of one contact file.
@@ -33,15 +41,6 @@ type ContactStatus struct {
 	Routed bool `json:"routed"`
 	// Problems keep the file's present version out of it.
 	Problems []string `json:"problems,omitempty"`
-}
-
-// SilenceStatus is one silence that the file asks for.
-type SilenceStatus struct {
-	Rule     string    `json:"rule"`
-	State    string    `json:"state"`
-	StartsAt time.Time `json:"starts_at"`
-	EndsAt   time.Time `json:"ends_at"`
-	ID       string    `json:"id,omitempty"`
 }
 
 // Status returns what is known now.
@@ -65,15 +64,12 @@ func (s *Sidecar) Status() Status {
 			status.Contacts = append(status.Contacts, cs)
 		}
 	}
-	if s.silencing != nil {
-		for _, r := range s.silencing.Status().Silences {
-			status.Silences = append(status.Silences, SilenceStatus{r.Rule, r.State, r.StartsAt, r.EndsAt, r.ID})
-		}
-	}
 	return status
 }
 
 // statusPage shows the status to people. It needs no JavaScript.
 func (s *Sidecar) statusPage(w http.ResponseWriter, _ *http.Request) {
-	showPage(w, "status.html", s.Status())
+	status := s.Status()
+	s.readSilences(&status)
+	showPage(w, "status.html", status)
 }

@@ -105,6 +105,7 @@ func (s *Sidecar) Handler() http.Handler {
 	mux.HandleFunc("GET /{$}", s.statusPage)
 	mux.HandleFunc("GET /releases", s.releasesPage)
 	mux.HandleFunc("GET /network", s.networkPage)
+	mux.HandleFunc("GET /silences", s.silencesPage)
 	mux.Handle("GET /network/metrics", s.networkMetrics())
 	mux.HandleFunc("GET /sd/{network}", s.serviceDiscovery)
 	// No page of another site may start a pass in a visitor's name.
@@ -173,6 +174,7 @@ func (s *Sidecar) statusJSON(w http.ResponseWriter, _ *http.Request) {
 	status := s.Status()
 	s.readReleases(&status)
 	s.readChains(&status)
+	s.readSilences(&status)
 	writeJSON(w, http.StatusOK, status)
 }
 

@@ -2,6 +2,7 @@ package silencing
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,6 +38,17 @@ type Options struct {
 	// Client speaks to the server. By default one with a timeout of 10 s.
 	Client *http.Client
 
+	// Settle waits until a new text of the file has been written to its end,
+	// or says why it won't be. By default that is when the file has been the
+	// same for 2 s; who knows that files are swapped at one go needn't wait.
+	Settle func(ctx context.Context, file string) error
+
+	// StateDir is the folder to keep a file in that remembers which silences
+	// people ended early, also when Alertmanager has forgotten it. It is made
+	// when there is something to remember. By default Alertmanager's memory is
+	// all there is.
+	StateDir string
+
 	Logger     *slog.Logger          // by default none
 	Registerer prometheus.Registerer // by default none
 }
@@ -47,16 +60,28 @@ type Agent struct {
 	logger  *slog.Logger
 	metrics *metrics
 
+	// What the tests change: they have no half minutes to wait.
+	interval, turn time.Duration
+	settle         func(ctx context.Context, file string) error
+
 	pass sync.Mutex // held during a pass, for what stands below
 	data []byte     // of the last good file, nil until there is one
 	good []Rule     // in it
+
+	state *state // what people ended early
 
 	drift    map[string]time.Time // since when the agent has known of each change
 	told     map[string]bool      // what has been logged and still is so
 	position int                  // in the cluster, -1 while unknown
 
+	found       *found    // by the last look, nil before it
+	counted     counts    // of the last count, for the silences of then
+	countedAt   time.Time // or tried
+	countFailed bool
+
 	mu     sync.Mutex // for what readers see
 	status Status
+	seen   seen
 	next   time.Time // the next turn to make a change that was left to others
 }
 
@@ -74,7 +99,14 @@ func New(cfg Config, o Options) (*Agent, error) {
 	if o.Logger == nil {
 		o.Logger = promslog.NewNopLogger()
 	}
+	if o.Settle == nil {
+		o.Settle = still
+	}
 	return &Agent{
+		interval: interval,
+		turn:     turn,
+		settle:   o.Settle,
+		state:    newState(o.StateDir, cfg.Owner),
 		cfg:      cfg,
 		client:   client{url: o.AlertmanagerURL, http: o.Client},
 		logger:   o.Logger,
@@ -97,7 +129,11 @@ func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 	if a.data == nil {
 		return false, fileErr
 	}
+	before := a.found
 	changed, err = a.reconcile(ctx)
+	if a.found != before {
+		a.count(ctx)
+	}
 	return changed, errors.Join(fileErr, err)
 }
 
@@ -106,10 +142,10 @@ func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 func (a *Agent) Next(now time.Time) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if next := a.next; next.After(now) && next.Before(now.Add(interval)) {
+	if next := a.next; next.After(now) && next.Before(now.Add(a.interval)) {
 		return next
 	}
-	return now.Add(interval)
+	return now.Add(a.interval)
 }
 
 // load reads the file. It waits for one that is being written.
@@ -131,17 +167,11 @@ func (a *Agent) load(ctx context.Context) error {
 	return nil
 }
 
-// settled returns the file's text when it has been the same for long enough.
+// settled returns the file's text, given the one just read, when it has settled.
 func (a *Agent) settled(ctx context.Context, data []byte) ([]byte, error) {
-	info, err := os.Stat(a.cfg.File)
-	if err != nil || time.Since(info.ModTime()) >= settle {
-		return data, err
-	}
 	for range 5 {
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-time.After(settle):
+		if err := a.settle(ctx, a.cfg.File); err != nil {
+			return nil, err
 		}
 		again, err := read(a.cfg.File)
 		if err != nil || bytes.Equal(again, data) {
@@ -152,14 +182,41 @@ func (a *Agent) settled(ctx context.Context, data []byte) ([]byte, error) {
 	return nil, fmt.Errorf("%s: is being written all the time", a.cfg.File)
 }
 
+// still waits for as long as a text has to stand still unless it has done so
+// already.
+func still(ctx context.Context, file string) error {
+	info, err := os.Stat(file)
+	if err != nil || time.Since(info.ModTime()) >= settle {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(settle):
+		return nil
+	}
+}
+
+// recall reads what was remembered before the start.
+func (a *Agent) recall() {
+	if err := a.state.load(); err != nil {
+		a.logger.Warn("memory of which silences people ended early can't be used, starting anew with what Alertmanager remembers", "err", err)
+	}
+}
+
 // reconcile makes the server's silences those of the last good file.
 func (a *Agent) reconcile(ctx context.Context) (changed bool, err error) {
+	a.recall()
 	current, err := a.client.silences(ctx)
 	if err != nil {
 		return false, err
 	}
 	now := time.Now()
 	plan := a.look(current, now)
+	// Before the changes, which may be to end again what a person ended.
+	if saveErr := a.state.save(); saveErr != nil {
+		defer func() { err = errors.Join(err, fmt.Errorf("what people ended early is not remembered: %w", saveErr)) }()
+	}
 	if a.position < 0 || len(plan.Writes) > 0 {
 		a.position, err = a.client.position(ctx)
 		if err != nil {
@@ -190,9 +247,10 @@ func (a *Agent) reconcile(ctx context.Context) (changed bool, err error) {
 // it found.
 func (a *Agent) look(current []Silence, now time.Time) Changes {
 	desired := Desired(a.good, now)
-	plan := Plan(a.cfg.Owner, current, desired, now)
+	plan := Plan(a.cfg.Owner, current, desired, a.state.holds, now)
 	a.metrics.observe(a.cfg.Owner, current, desired, plan)
 	a.publish(func(s *Status) { s.Silences = silenceStatus(desired, plan) })
+	a.found = &found{a.cfg.Owner, a.good, true, alive(current), desired, plan, now}
 
 	drift := make(map[string]time.Time, len(plan.Writes))
 	for _, c := range plan.Writes {
@@ -213,7 +271,9 @@ func (a *Agent) look(current []Silence, now time.Time) Changes {
 			a.logger.Warn("a silence has only half of our mark, leaving it to whoever changed it", "id", s.ID, "created_by", s.CreatedBy)
 		}
 	}
+	a.warn(told)
 	a.drift, a.told = drift, told
+	a.state.remember(plan.Holds)
 	return plan
 }
 
@@ -223,7 +283,7 @@ func (a *Agent) due(changes []Change, now time.Time) []Change {
 	var due []Change
 	var next time.Time
 	for _, c := range changes {
-		at := a.drift[c.id()].Add(time.Duration(a.position) * turn)
+		at := a.drift[c.id()].Add(time.Duration(a.position) * a.turn)
 		switch {
 		case !at.After(now):
 			due = append(due, c)
@@ -237,55 +297,70 @@ func (a *Agent) due(changes []Change, now time.Time) []Change {
 	return due
 }
 
-// apply makes the changes. It goes on after one that the server refuses, and
-// stops when the server is of no use for the next one either.
+// apply makes the changes: all that silences, then all that ends, because what
+// ends may have been doing the work of another rule. It goes on after one that
+// the server refuses, and stops when the server is of no use for the next one
+// either.
 func (a *Agent) apply(ctx context.Context, changes []Change) (changed bool, err error) {
 	var errs []error
-	for i, c := range changes {
-		wrote, err := a.change(ctx, c)
-		changed = changed || wrote
-		if err == nil {
-			continue
+	for _, write := range []func(context.Context, Change) (bool, error){a.post, a.expire} {
+		var done []Change
+		for i, c := range changes {
+			wrote, err := write(ctx, c)
+			changed = changed || wrote
+			if err == nil {
+				done = append(done, c)
+				continue
+			}
+			errs = append(errs, fmt.Errorf("silence %s: %w", c.Key, err))
+			if !refused(err) {
+				if left := len(changes) - i - 1; left > 0 {
+					errs = append(errs, fmt.Errorf("%d more changes not tried", left))
+				}
+				return changed, errors.Join(errs...)
+			}
 		}
-		errs = append(errs, fmt.Errorf("silence %s: %w", c.Key, err))
-		if left := len(changes) - i - 1; left > 0 && !refused(err) {
-			errs = append(errs, fmt.Errorf("%d more changes not tried", left))
-			break
-		}
+		// What has no successor isn't ended.
+		changes = slices.DeleteFunc(done, func(c Change) bool { return c.End == nil })
 	}
 	return changed, errors.Join(errs...)
 }
 
-func (a *Agent) change(ctx context.Context, c Change) (wrote bool, err error) {
-	logger := a.logger.With("silence", c.Key)
-	if c.Post != nil {
-		id, err := a.client.post(ctx, *c.Post)
-		if err != nil {
-			return false, err
-		}
-		wrote = true
-		verb := "created a silence"
-		if c.Post.ID != "" {
-			verb = "edited a silence"
-		}
-		logger.Info(verb, "id", id, "ends_at", c.Post.EndsAt)
+// post writes the new or edited silence of a change that has one.
+func (a *Agent) post(ctx context.Context, c Change) (wrote bool, err error) {
+	if c.Post == nil {
+		return false, nil
 	}
-	if c.End != nil {
-		marked, err := a.end(ctx, *c.End, c.Reason)
-		if err != nil {
-			return wrote || marked, err
-		}
-		wrote = true
-		logger.Info("ended a silence", "id", c.End.ID, "reason", c.Reason)
+	id, err := a.client.post(ctx, *c.Post)
+	if err != nil {
+		return false, err
 	}
-	return wrote, nil
+	verb := "created a silence"
+	if c.Post.ID != "" {
+		verb = "edited a silence"
+	}
+	a.logger.Info(verb, "silence", c.Key, "id", id, "ends_at", c.Post.EndsAt)
+	return true, nil
 }
 
-// end marks a silence with the reason and expires it. These are two requests,
+// expire ends the silence of a change that has one to end.
+func (a *Agent) expire(ctx context.Context, c Change) (wrote bool, err error) {
+	if c.End == nil {
+		return false, nil
+	}
+	marked, err := a.end(ctx, *c.End, c.Reason)
+	if err != nil {
+		return marked, err
+	}
+	a.logger.Info("ended a silence", "silence", c.Key, "id", c.End.ID, "reason", cmp.Or(c.Reason, "a person had ended it"))
+	return true, nil
+}
+
+// end marks a silence with the reason, if there is one, and expires it. These are two requests,
 // because an end just ahead of our clock may be behind the server's. When only
 // the first comes through, the next pass finds the mark and does the second.
 func (a *Agent) end(ctx context.Context, s Silence, reason string) (marked bool, err error) {
-	if m, text, ok := parseMark(s.Comment); ok && m.ended == "" {
+	if m, text, ok := parseMark(s.Comment); ok && m.ended == "" && reason != "" {
 		m.ended = reason
 		s.Comment = text + " " + m.String()
 		id, err := a.client.post(ctx, s)

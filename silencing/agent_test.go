@@ -299,3 +299,62 @@ func TestAnnotationsSurviveEdits(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+func TestSteadyPassIsOneRequest(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		proxy := servertest.NewProxy(t, h.server.URL())
+		h.url = proxy.URL()
+		h.restart()
+		h.write(threeRules)
+		h.sync()
+		before := len(proxy.Requests())
+		for range 3 {
+			h.noWrites("steady")
+		}
+		want := []string{"GET /api/v2/silences", "GET /api/v2/silences", "GET /api/v2/silences"}
+		if d := cmp.Diff(want, proxy.Requests()[before:]); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
+// amtool up to 0.31 and others edit a silence without the annotations that they
+// don't know. The mark isn't one, so what is ours stays ours.
+func TestEditByAClientWithoutAnnotations(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		h.write(threeRules)
+		h.sync()
+		first := h.one("disk", "active")
+		for _, edit := range []func(*Silence){
+			func(s *Silence) { s.EndsAt = s.EndsAt.Add(time.Hour) },
+			func(s *Silence) { s.Comment += " (longer, says bo)" },
+		} {
+			edited := h.one("disk", "active") // Alertmanager's own model, which has no annotations before 0.32
+			edit(&edited)
+			h.personPosts(edited)
+			if writes := h.sync(); len(writes) != 1 {
+				t.Errorf("writes are %q, want 1", writes)
+			}
+			if d := cmp.Diff(first, h.one("disk", "active")); d != "" {
+				t.Error(d)
+			}
+			h.noWrites("again")
+		}
+	})
+}
+
+func TestBeginsThoughNothingRunsHere(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		soon := time.Now().Add(3 * time.Second).UTC().Truncate(time.Second)
+		h.write(strings.Replace(threeRules, "{24}", soon.Format(time.RFC3339), 1))
+		h.sync()
+		servertest.Eventually(t, time.Minute, func() error {
+			if n := len(h.of("upgrade", "active")); n != 1 {
+				return fmt.Errorf("%d are active", n)
+			}
+			return nil
+		})
+		h.restart()
+		h.noWrites("after it has begun")
+	})
+}

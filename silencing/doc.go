@@ -37,14 +37,15 @@
 // silence is there before the old one ends. A silence that is ended from here says so in its mark
 // (;ended:removed, replaced or duplicate). That is how one that a person ended early is told apart: it
 // stays ended for as long as the matchers and times of its rule stay the same and Alertmanager
-// remembers it, which is its --data.retention, five days by default.
+// remembers it, which is its --data.retention, five days by default, if it doesn't crash; or, with a
+// folder to keep state in, for as long as they stay the same. Who makes it again in Alertmanager ends that.
 //
 // A silence with a start in future is written at once, for people to see; of a recurring rule only the
 // next one, ten minutes ahead.
 //
 // In a cluster every Alertmanager may have a sidecar with the same file. The one whose Alertmanager is
 // at position i of its own sorted peers leaves a difference to the others for i times 30 s. What two of
-// them wrote at the same time collapses in the next pass. While they read different versions of the
+// them wrote at the same time, or each on its side of a broken network, collapses in the next pass. While they read different versions of the
 // file, each undoes in its turn what the other did.
 //
 // # What can fail
@@ -53,6 +54,14 @@
 // of silences that isn't complete and sound is unknown, not empty, and nothing is written. A silence
 // that Alertmanager refuses doesn't stop the others. Alertmanager that lost its silences gets them
 // again, and one that got back what had been ended ends it again.
+//
+// # What is seen
+//
+// [Look] asks Alertmanager what is silenced and by what, without an agent, and
+// [Agent.Survey] says the same of the last pass. How many alerts each silence
+// silences takes one more request, which a pass has only when a silence of the
+// file has become active and every five minutes. [Export] makes a rule of what a
+// person silenced by hand; [Render] shows what comes; [Schema] is for editors.
 //
 // It works with Alertmanager 0.27 and later; the semantics it relies on are those of its
 // silence/silence.go and api/v2, and are pinned by the tests, which run against real ones.

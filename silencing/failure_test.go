@@ -234,6 +234,15 @@ func TestLimitOfSilences(t *testing.T) {
 	h.one("disk", "active")
 	h.one("upgrade", "pending")
 
+	// It isn't tried again and again.
+	if next := h.agent.Next(h.now); !next.Equal(h.now.Add(interval)) {
+		t.Errorf("next pass after %s", next.Sub(h.now))
+	}
+	h.wire.writes = nil
+	if changed, _ := h.agent.Sync(t.Context()); changed || len(h.wire.writes) != 1 {
+		t.Errorf("changed is %t, writes are %q, want 1", changed, h.wire.writes)
+	}
+
 	// An edit needs no place, and doesn't wait for what comes before it.
 	first := strings.Index(threeRules, "- name: disk")
 	last := strings.Index(threeRules, "- name: flapping")
@@ -247,4 +256,28 @@ func TestLimitOfSilences(t *testing.T) {
 	h.write("silences: []\n")
 	h.sync()
 	h.one("disk", "expired")
+}
+
+func TestOneThatIsRefusedDoesNotStopOthers(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		h.write(threeRules)
+		h.wire.fault = func(req *http.Request) (*http.Response, error) {
+			if req.Method != http.MethodPost {
+				return nil, nil
+			}
+			h.wire.fault = nil // only the first
+			body := io.NopCloser(strings.NewReader(`{"code":602,"message":"matchers in body is required"}`))
+			return &http.Response{StatusCode: 422, Body: body, Request: req}, nil
+		}
+		_, err := h.trySync()
+		if want := "silence disk@once: POST silences: 422 Unprocessable Entity: matchers in body is required"; err == nil || err.Error() != want {
+			t.Errorf("error %v, want %s", err, want)
+		}
+		h.one("upgrade", "pending")
+		h.one("flapping", "active")
+		if n := len(h.sync()); n != 1 {
+			t.Errorf("%d writes, want 1", n)
+		}
+		h.one("disk", "active")
+	})
 }

@@ -63,7 +63,7 @@ func FuzzParse(f *testing.F) {
 					}
 				}
 			}
-			if left := Plan(owner, withState(desired, now), desired, now).Writes; len(left) > 0 {
+			if left := Plan(owner, withState(desired, now), desired, nil, now).Writes; len(left) > 0 {
 				t.Errorf("what is as desired is changed: %q", describe(Changes{Writes: left}))
 			}
 		}

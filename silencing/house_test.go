@@ -2,6 +2,7 @@ package silencing
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -25,6 +26,8 @@ type house struct {
 	server   *servertest.Server
 	dir      string // the server's
 	file     string
+	state    string // the agent's state_dir, none by default
+	url      string // where the agent finds the server, by default at its own
 	wire     *wire
 	agent    *Agent
 	registry *prometheus.Registry
@@ -85,7 +88,7 @@ func newHouse(t *testing.T, binary string, flags ...string) *house {
 // restart puts a new agent in the place of the former.
 func (h *house) restart() {
 	h.t.Helper()
-	u, err := url.Parse(h.server.URL())
+	u, err := url.Parse(cmp.Or(h.url, h.server.URL()))
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -95,6 +98,7 @@ func (h *house) restart() {
 		Client:          &http.Client{Transport: h.wire, Timeout: 10 * time.Second},
 		Logger:          promslog.New(&promslog.Config{Writer: &h.logs, Style: promslog.SlogStyle, Level: level(slog.LevelDebug)}),
 		Registerer:      h.registry,
+		StateDir:        h.state,
 	})
 	if err != nil {
 		h.t.Fatal(err)

@@ -27,16 +27,24 @@ type Matcher struct {
 
 // String returns the matcher in the syntax of alertmanager.yml.
 func (m Matcher) String() string {
-	t := labels.MatchEqual
+	return (&labels.Matcher{Type: m.matchType(), Name: m.Name, Value: m.Value}).String()
+}
+
+func (m Matcher) matchType() labels.MatchType {
 	switch {
 	case m.IsEqual && m.IsRegex:
-		t = labels.MatchRegexp
+		return labels.MatchRegexp
 	case !m.IsEqual && m.IsRegex:
-		t = labels.MatchNotRegexp
+		return labels.MatchNotRegexp
 	case !m.IsEqual:
-		t = labels.MatchNotEqual
+		return labels.MatchNotEqual
 	}
-	return (&labels.Matcher{Type: t, Name: m.Name, Value: m.Value}).String()
+	return labels.MatchEqual
+}
+
+// compile returns the matcher as something that matches.
+func (m Matcher) compile() (*labels.Matcher, error) {
+	return labels.NewMatcher(m.matchType(), m.Name, m.Value)
 }
 
 // normalize returns the matchers sorted and without duplicates. Their order

@@ -11,6 +11,8 @@ type metrics struct {
 	drift    *prometheus.GaugeVec
 	position prometheus.Gauge
 	ruleEnds *prometheus.GaugeVec
+	expiring *prometheus.GaugeVec
+	silenced *prometheus.GaugeVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -35,6 +37,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		ruleEnds: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "stoker_silence_rule_ends_timestamp_seconds",
 			Help: "When a rule of silences.yaml ends, as Unix time.",
+		}, []string{"rule"}),
+		expiring: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "stoker_silence_rule_expiring",
+			Help: "Whether a rule of silences.yaml ends within three days after having lasted longer than that, as every recurring one has.",
+		}, []string{"rule"}),
+		silenced: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "stoker_silence_rule_alerts",
+			Help: "Firing alerts that a rule of silences.yaml silences, counted when a silence becomes active and every five minutes; absent while unknown.",
 		}, []string{"rule"}),
 	}
 	m.position.Set(-1)
@@ -74,9 +84,33 @@ func (m *metrics) rules(before, rules []Rule) {
 	for _, r := range before {
 		if _, ok := ends[r.Name]; !ok {
 			m.ruleEnds.DeleteLabelValues(r.Name)
+			m.expiring.DeleteLabelValues(r.Name)
+			m.silenced.DeleteLabelValues(r.Name)
 		}
 	}
 	for name, end := range ends {
 		m.ruleEnds.WithLabelValues(name).Set(end)
+	}
+}
+
+// alerts sets how many alerts each rule silences: none without an active
+// silence.
+func (m *metrics) alerts(f *found, n counts) {
+	sums, unknown := make(map[string]int), make(map[string]bool)
+	for _, o := range f.desired {
+		if s, ok := f.plan.Serving[o.key()]; ok {
+			if alerts := n.of(s); alerts != nil {
+				sums[o.Rule.Name] += *alerts
+			} else {
+				unknown[o.Rule.Name] = true
+			}
+		}
+	}
+	for _, r := range f.rules {
+		if unknown[r.Name] {
+			m.silenced.DeleteLabelValues(r.Name)
+		} else {
+			m.silenced.WithLabelValues(r.Name).Set(float64(sums[r.Name]))
+		}
 	}
 }

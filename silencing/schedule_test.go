@@ -118,6 +118,32 @@ func TestOccurrences(t *testing.T) {
 			},
 		},
 		{
+			name: "no change in Kolkata while New York has its own", schedule: "30 1 * * *", location: "Asia/Kolkata", duration: time.Hour,
+			from: "2027-11-06T00:00Z", to: "2027-11-08T00:00Z",
+			want: []string{
+				"2027-11-06T20:00Z to 2027-11-06T21:00Z",
+				"2027-11-07T20:00Z to 2027-11-07T21:00Z",
+			},
+		},
+		{
+			name: "over midnight through an overlap", schedule: "30 23 * * 6", location: "America/New_York", duration: 4 * time.Hour,
+			from: "2027-11-06T12:00Z", to: "2027-11-08T12:00Z",
+			want: []string{"2027-11-07T03:30Z to 2027-11-07T07:30Z"}, // 23:30 to 02:30 on the wall
+		},
+		{
+			name: "over midnight through half an hour's gap on Lord Howe", schedule: "0 23 * * 6", location: "Australia/Lord_Howe", duration: 4 * time.Hour,
+			from: "2027-10-02T00:00Z", to: "2027-10-04T00:00Z",
+			want: []string{"2027-10-02T12:30Z to 2027-10-02T16:30Z"}, // 23:00 to 03:30 on the wall
+		},
+		{
+			name: "over midnight into a leap day, and out of it", schedule: "0 23 28,29 2 *", location: "UTC", duration: 2 * time.Hour,
+			from: "2028-02-01T00:00Z", to: "2028-04-01T00:00Z",
+			want: []string{
+				"2028-02-28T23:00Z to 2028-02-29T01:00Z",
+				"2028-02-29T23:00Z to 2028-03-01T01:00Z",
+			},
+		},
+		{
 			name: "midnight that isn't there in Beirut", schedule: "0 0 * * *", location: "Asia/Beirut", duration: time.Hour,
 			from: "2027-03-26T12:00Z", to: "2027-03-28T12:00Z",
 			want: []string{

@@ -62,6 +62,9 @@ func setup(env *testscript.Env) error {
 	now := time.Now().UTC()
 	env.Setenv("NOW", now.Format(time.RFC3339))
 	env.Setenv("LATER", now.Add(time.Hour).Format(time.RFC3339))
+	// An hour of the day that is neither now nor soon, and a time after that.
+	env.Setenv("HOUR", strconv.Itoa(now.Add(6*time.Hour).Hour()))
+	env.Setenv("NEXT_MONTH", now.AddDate(0, 1, 0).Format(time.RFC3339))
 	return nil
 }
 
@@ -79,6 +82,7 @@ func commands() map[string]func(ts *testscript.TestScript, neg bool, args []stri
 		"look":       cmdLook,
 		"still":      cmdStill,
 		"seal":       cmdSeal,
+		"amtool":     cmdAmtool,
 	}
 }
 
@@ -305,6 +309,18 @@ func cmdPostAlert(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	_, err := ask(http.MethodPost, ts.Getenv("ALERTMANAGER")+"/api/v2/alerts", "[{\"labels\": {"+strings.Join(labels, ", ")+"}}]")
 	ts.Check(err)
+}
+
+// amtool ARG… is Alertmanager's own tool, as people use it; its output is for stdout. The argument stdout is that of the
+// command before.
+func cmdAmtool(ts *testscript.TestScript, neg bool, args []string) {
+	amtool := servertest.Program(scriptTB{ts, worldOf(ts)}, "amtool")
+	for i, arg := range args {
+		if arg == "stdout" {
+			args[i] = strings.TrimSpace(ts.ReadFile(arg))
+		}
+	}
+	ts.Check(ts.Exec(amtool, append([]string{"--alertmanager.url=" + ts.Getenv("ALERTMANAGER")}, args...)...))
 }
 
 // ask sends a request and returns the answer's status line and body.

@@ -199,7 +199,8 @@ owner: hx0b047c751658f7ce1b2595da34d57a0e7dad357d
 contact_methods: { mail: { email: { to: noc@acme.example } } }
 notification_rules: [{ notify: [mail], min_severity: warning }]
 `)
-	write(t, dir, "silences.yaml", "silences: []\n")
+	write(t, dir, "silences.yaml", fmt.Sprintf("silences:\n- { name: disk, matchers: ['alertname=\"Disk\"', 'severity=\"warning\"'], ends_at: %s, comment: disk swap }\n",
+		time.Now().UTC().Add(time.Hour).Format(time.RFC3339)))
 	write(t, dir, "stoker.yml", fmt.Sprintf(`
 prometheus: { url: 'http://127.0.0.1:1', source_dir: prometheus, output_dir: out/prometheus }
 alertmanager: { url: %q, source_dir: alertmanager, output_dir: out/alertmanager, settle: 10ms }

@@ -161,6 +161,9 @@ func (s *Server) URL() string {
 	return s.url
 }
 
+// Dir is the folder that the server runs in; its data is in data below.
+func (s *Server) Dir() string { return s.dir }
+
 // Client is an HTTP client that the server lets in.
 func (s *Server) Client() *http.Client { return s.client }
 

@@ -1,0 +1,97 @@
+package silencing
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Table returns the entries as a table for a terminal. What people wrote in them
+// is cut and can neither move the cursor nor look like another row.
+func Table(entries []Entry, now time.Time) []byte {
+	var b bytes.Buffer
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "STATE\tFROM (UTC)\tUNTIL (UTC)\t\tALERTS\tWHOSE\tID\tMATCHERS\tCOMMENT")
+	for _, e := range entries {
+		const minute = "2006-01-02 15:04"
+		state, from, alerts := e.State, "at once", "-"
+		if e.Note != "" {
+			state += ", " + e.Note
+		}
+		if !e.StartsAt.IsZero() {
+			from = e.StartsAt.UTC().Format(minute)
+		}
+		switch {
+		case e.Alerts == nil:
+			alerts = "unknown"
+		case e.State == stateActive:
+			alerts = strconv.Itoa(*e.Alerts)
+		}
+		comment := e.Comment
+		if e.Origin == FromFile && e.CreatedBy != "" {
+			comment += " (" + e.CreatedBy + ")"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", state, from, e.EndsAt.UTC().Format(minute), distance(e.EndsAt.Sub(now)),
+			alerts, e.whose(), printable(cmp.Or(e.ID, "-"), 40), printable(strings.Join(e.Matchers, ", "), 200), printable(comment, 100))
+	}
+	w.Flush()
+	return b.Bytes()
+}
+
+// whose says in words whose a silence is. The first word is never a person's.
+func (e Entry) whose() string {
+	switch {
+	case e.Line > 0:
+		return printable(fmt.Sprintf("file %s:%d %s", e.File, e.Line, e.Rule), 200)
+	case e.Origin == FromFile:
+		return "file, rule " + e.Rule
+	case e.Origin == FromOthers:
+		return "file of " + e.Owner + ", rule " + e.Rule
+	}
+	return "person " + printable(cmp.Or(e.CreatedBy, "unknown"), 40)
+}
+
+// distance says how long it is until something, or has been since, in two units.
+func distance(d time.Duration) string {
+	form, d := "in %s", d.Truncate(time.Second)
+	if d < 0 {
+		form, d = "%s ago", -d
+	}
+	days, hours, minutes := d/(24*time.Hour), d/time.Hour%24, d/time.Minute%60
+	switch {
+	case days > 0:
+		return fmt.Sprintf(form, fmt.Sprintf("%dd%dh", days, hours))
+	case hours > 0:
+		return fmt.Sprintf(form, fmt.Sprintf("%dh%dm", hours, minutes))
+	case minutes > 0:
+		return fmt.Sprintf(form, fmt.Sprintf("%dm", minutes))
+	}
+	return fmt.Sprintf(form, d)
+}
+
+// printable returns a text that stays on its line and within most runes: every
+// kind of space is one, and what isn't to be seen is spelled out.
+func printable(s string, most int) string {
+	var b strings.Builder
+	n := 0
+	for _, r := range s {
+		spelled := string(r)
+		switch {
+		case unicode.IsSpace(r):
+			spelled = " "
+		case !unicode.IsPrint(r) || r == utf8.RuneError:
+			spelled = strings.Trim(strconv.QuoteRuneToASCII(r), "'")
+		}
+		if n += utf8.RuneCountInString(spelled); n > most {
+			return b.String() + "…"
+		}
+		b.WriteString(spelled)
+	}
+	return b.String()
+}
