@@ -48,12 +48,13 @@ scrape_configs:
 	var mu sync.Mutex
 	seen := map[string]string{} // every target that there ever was: nobody leaves or moves
 	complete := func(want int) error {
+		// One at a time: an answer that another one overtook knows less than has been seen by then.
+		mu.Lock()
+		defer mu.Unlock()
 		have, err := activeTargets(server)
 		if err != nil {
 			return err
 		}
-		mu.Lock()
-		defer mu.Unlock()
 		for owner, address := range seen {
 			if have[owner] != address {
 				return fmt.Errorf("%s was at %s and is at %q", owner, address, have[owner])
