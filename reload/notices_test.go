@@ -225,6 +225,7 @@ func TestWatcherIsNotStarved(t *testing.T) {
 				}()
 				synctest.Wait()
 				time.Sleep(tt.takes)
+				synctest.Wait()
 				began = time.Now()
 				for i := range 2000 {
 					write(t, file, strings.Repeat("x", i%97)) // another size, whatever the file system's clock says

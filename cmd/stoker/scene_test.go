@@ -32,7 +32,7 @@ type scene struct {
 
 // newScene starts both. keys are those of the section prometheus apart from url; main is the main file that Prometheus
 // reads, below dir.
-func newScene(t *testing.T, dir, main, keys string) *scene {
+func newScene(t *testing.T, dir, main, keys string, server ...servertest.Option) *scene {
 	t.Helper()
 	s := &scene{t: t, dir: dir}
 	config := func(url string) string {
@@ -44,7 +44,7 @@ func newScene(t *testing.T, dir, main, keys string) *scene {
 	if out, err := in(dir, stoker, "sync", "--publish-only", "--config.file="+config("http://127.0.0.1:1")).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	s.prometheus = servertest.Prometheus(t, servertest.ConfigFile(filepath.Join(dir, main)))
+	s.prometheus = servertest.Prometheus(t, append(server, servertest.ConfigFile(filepath.Join(dir, main)))...)
 	s.proxy = servertest.NewProxy(t, s.prometheus.URL())
 	s.stoker = servertest.Stoker(t, stoker, servertest.ConfigFile(config(s.proxy.URL())))
 	s.until("the first proof", func() error {

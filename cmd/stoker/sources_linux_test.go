@@ -129,7 +129,11 @@ func TestNoopsCostNothing(t *testing.T) {
 			dir := t.TempDir()
 			source := filepath.Join(dir, "source")
 			edited{t, source}.Publish(files)
-			s := newScene(t, dir, k.main, k.keys)
+			var server []servertest.Option
+			if kind == "in place" {
+				server = append(server, servertest.Dir(source)) // with its data beside the files
+			}
+			s := newScene(t, dir, k.main, k.keys, server...)
 			rule := filepath.Join(source, "rules", "a.yml")
 			for _, change := range []struct {
 				what string
