@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"errors"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -220,6 +221,15 @@ func TestNodeBehindNginx(t *testing.T) {
 
 			s := newSite(t, version, goloop.port(), node.port())
 			acme, name := s.network.PReps()[0].Address(), "Acme"
+			// Prometheus reads the file first and watches its folder then (refresh in its discovery/file/file.go): what
+			// changes in between it finds five minutes later.
+			servertest.Eventually(t, patient, func() error {
+				found, err := s.targets(acme, "node")
+				if err == nil && len(found) == 0 {
+					err = errors.New("no target yet")
+				}
+				return err
+			})
 			s.network.Rename(acme, name)
 			s.network.Move(acme, "127.0.0.2:7100")
 			s.sync()
