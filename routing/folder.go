@@ -93,8 +93,9 @@ func readVersion(ctx context.Context, dir string, site Site) (files []contactFil
 		}
 		return nil
 	})
+	// One that isn't there in this moment has been replaced, too: a writer may be that fast.
 	after, statErr := os.Stat(now)
-	return files, statErr == nil && !os.SameFile(read, after), err
+	return files, statErr != nil || !os.SameFile(read, after), err
 }
 
 // readContactFile reads one file of the folder; false if it isn't meant to be a contact.
