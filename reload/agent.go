@@ -216,6 +216,10 @@ func (a *Agent) publish(ctx context.Context, f facts) (hash string, err error) {
 	}
 	err = a.shelf.accept(c, hash, func(dir string) error {
 		warnings, err := c.check(dir)
+		if c.moved != nil && c.moved() {
+			// What the check saw need not be what was read: neither its praise nor its blame is about that.
+			return fmt.Errorf("%s: %w", c.mainFile, errMoved)
+		}
 		for _, w := range warnings {
 			a.logger.Warn("only the server can tell whether this is right", "server", a.dialect.server(), "release", hash, "warning", c.expander.redact(w))
 		}

@@ -194,9 +194,6 @@ func (m *memory) accept(c *candidate, release string, judge func(dir string) err
 	if err := judge(c.sourceDir); err != nil {
 		return err
 	}
-	if c.moved() {
-		return fmt.Errorf("%s: %w", c.mainFile, errMoved) // after it was read and before it was checked, perhaps
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.releases = map[string]Tree{release: c.tree}

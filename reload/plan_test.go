@@ -55,7 +55,7 @@ func TestPlanIsWhatAPassDoes(t *testing.T) {
 		}, []string{"+rules/new.yml", "~rules/up.yml"}, reload.ReloadSent, reload.RunsRelease, ""},
 		{"a file goes", func() { b.write("rules/new.yml", "") }, []string{"-rules/new.yml"}, reload.ReloadSent, reload.RunsRelease, ""},
 		{"a rule is bad", func() { b.write("rules/up.yml", strings.ReplaceAll(goodRules, "== 0", "==")) }, nil, reload.ReloadNone, reload.RunsRelease,
-			"rules/up.yml:5:11: "},
+			"rules/up.yml:5:16: "},
 		{"a variable isn't set", func() {
 			b.write("rules/up.yml", goodRules)
 			b.write("prometheus.yml", strings.ReplaceAll(goodMain, "1m", "$(NOT_SET_HERE)"))
