@@ -48,8 +48,7 @@ scrape_configs:
 	var mu sync.Mutex
 	seen := map[string]string{} // every target that there ever was: nobody leaves or moves
 	complete := func(want int) error {
-		// One at a time: an answer that another one overtook knows less than has been seen by then.
-		mu.Lock()
+		mu.Lock() // before asking: no answer is older than what was seen
 		defer mu.Unlock()
 		have, err := activeTargets(server)
 		if err != nil {
@@ -92,6 +91,8 @@ scrape_configs:
 			}
 		}
 	})
+	stop := sync.OnceFunc(func() { close(done); sampling.Wait() })
+	defer stop()
 	faults := icontest.Faults()
 	failures, written := 0, owners(t, dir)
 	for i := range refreshes {
@@ -133,8 +134,7 @@ scrape_configs:
 		t.Fatal(err)
 	}
 	servertest.Eventually(t, time.Minute, func() error { return complete(120 + joined) })
-	close(done)
-	sampling.Wait()
+	stop()
 	if samples == 0 {
 		t.Error("nobody looked")
 	}
