@@ -98,7 +98,8 @@ func benchmarkChangeToPost(b *testing.B, program string) {
 			all.report(b, "all")
 			first.report(b, "1st")
 			tenth.report(b, "10th")
-			b.ReportMetric(all.ratio(floor), "x-notice+post")
+			floor.report(b, "floor")
+			b.ReportMetric(all.ratio(floor), "x-floor")
 		})
 	}
 }
@@ -251,7 +252,8 @@ func benchmarkFixToProof(b *testing.B, program string) {
 				}
 			}
 			spent.report(b, "proof")
-			b.ReportMetric(spent.ratio(floor), "x-post")
+			floor.report(b, "floor")
+			b.ReportMetric(spent.ratio(floor), "x-floor")
 		})
 	}
 }
