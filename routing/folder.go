@@ -39,11 +39,15 @@ func readFolder(ctx context.Context, dir string, site Site) ([]contactFile, erro
 	whole := func(format string, args ...any) error {
 		return scanner.ErrorList{noPosition(dir, fmt.Sprintf(format, args...))}
 	}
+	last := errors.New("is replaced faster than it can be read")
 	for range 5 {
 		files, replaced, err := readVersion(ctx, dir, site)
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
+		case replaced && errors.Is(err, fs.ErrNotExist):
+			last = err
+			continue
 		case replaced:
 			continue
 		case err != nil:
@@ -55,18 +59,21 @@ func readFolder(ctx context.Context, dir string, site Site) ([]contactFile, erro
 		slices.SortFunc(files, func(a, b contactFile) int { return cmp.Compare(a.name, b.name) })
 		return files, nil
 	}
-	return nil, whole("is replaced faster than it can be read")
+	return nil, whole("%v", last)
 }
 
 // readVersion reads what is in the folder now, and tells whether it was another one in the end.
 func readVersion(ctx context.Context, dir string, site Site) (files []contactFile, replaced bool, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, false, cause(err)
+		return nil, errors.Is(err, fs.ErrNotExist), cause(err)
 	}
 	defer root.Close()
 	now := dir
-	if data, err := root.OpenRoot("..data"); err == nil {
+	data, err := root.OpenRoot("..data")
+	if _, linkErr := root.Lstat("..data"); linkErr == nil && errors.Is(err, fs.ErrNotExist) {
+		return nil, true, fmt.Errorf("..data: %w", cause(err)) // it led to a version that was just removed
+	} else if err == nil {
 		defer data.Close()
 		root, now = data, filepath.Join(dir, "..data")
 	}
