@@ -141,7 +141,7 @@ func TestContactsWithoutAlertmanager(t *testing.T) {
 		_, body := request(t, sc, "GET", path, nil)
 		printed += body
 	}
-	if strings.Contains(printed, "pa55-w0rd") || strings.Contains(printed, "8443") {
+	if strings.Contains(printed, "pa55-w0rd") || strings.Contains(printed, "127.0.0.1:8443") {
 		t.Errorf("a password or an address is in\n%s", printed)
 	}
 }
