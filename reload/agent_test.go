@@ -158,10 +158,10 @@ func TestGeneratedFiles(t *testing.T) {
 	b := newBench(t, map[string]string{"alertmanager.yml": "route: { receiver: a }\nreceivers: [{ name: a }]\n"})
 	var fail error
 	var sawLive bool
-	a := b.publishOnly(reload.NewAlertmanager, func(_ context.Context, base map[string][]byte, live fs.FS) (map[string][]byte, error) {
-		sawLive = live != nil
+	a := b.publishOnly(reload.NewAlertmanager, func(_ context.Context, from reload.Source) (map[string][]byte, error) {
+		sawLive = from.Live != nil
 		return map[string][]byte{
-			"alertmanager.yml":       append([]byte("# generated\n"), base["alertmanager.yml"]...),
+			"alertmanager.yml":       append([]byte("# generated\n"), from.Base["alertmanager.yml"]...),
 			".stoker/contacts/a.yml": []byte("name: A\n"),
 		}, fail
 	})

@@ -6,10 +6,19 @@ import (
 	"io/fs"
 )
 
-// Generate makes files of a release from the hand-written ones: base holds the main file as it was read, live
-// is the release that runs now (nil if there is none yet). It returns the files to add, or to put in place of
+// Generate makes files of a release from the hand-written ones. It returns the files to add, or to put in place of
 // the hand-written ones, by slash-separated path. An error ends the pass; nothing was changed by then.
-type Generate func(ctx context.Context, base map[string][]byte, live fs.FS) (map[string][]byte, error)
+type Generate func(ctx context.Context, from Source) (map[string][]byte, error)
+
+// A Source is what files of a release are generated from.
+type Source struct {
+	// Base holds the main file as it was read, by its path.
+	Base map[string][]byte
+	// Live is the release that runs now; nil if there is none yet.
+	Live fs.FS
+	// Version is that of the server that will run the release, such as 0.34.2; "" if it isn't known.
+	Version string
+}
 
 // dialect is what differs between the files of Prometheus and those of Alertmanager. All of it is pure or
 // reads only below a given folder; none of it panics.

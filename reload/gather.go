@@ -102,7 +102,7 @@ func (c *candidate) gather(ctx context.Context, root string, generate Generate, 
 		if err := c.dialect.parse(c.name(main), data, c.facts); err != nil {
 			return err
 		}
-		files, err := generate(ctx, map[string][]byte{main: data}, live)
+		files, err := generate(ctx, Source{Base: map[string][]byte{main: data}, Live: live, Version: c.facts.version})
 		if err != nil {
 			return err
 		}

@@ -3,7 +3,6 @@ package reload_test
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -136,7 +135,7 @@ func TestReleasesDuringAPrune(t *testing.T) {
 
 // generated is a generator that adds files.
 func generated(files map[string][]byte) reload.Generate {
-	return func(context.Context, map[string][]byte, fs.FS) (map[string][]byte, error) {
+	return func(context.Context, reload.Source) (map[string][]byte, error) {
 		return maps.Clone(files), nil
 	}
 }

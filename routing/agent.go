@@ -100,15 +100,24 @@ func (a *Agent) sync(ctx context.Context) (changed bool, err error) {
 	return a.sum != before, problems.Err()
 }
 
+// A Source is what a release of Alertmanager is generated from.
+type Source struct {
+	// Base holds the hand-written MainFile, by its path.
+	Base map[string][]byte
+	// Live is the release that is live now; nil if there is none.
+	Live fs.FS
+	// Version is that of the Alertmanager that will run the release, such as 0.34.2; "" if it isn't known.
+	Version string
+}
+
 // Generate returns the files that the contacts add to a release or replace in it: the merged MainFile and
-// the sources of all contacts in it. base is the source tree by path, live the release that is live now,
-// nil if there is none.
+// the sources of all contacts in it.
 //
 // A contact with a problem keeps its version of the live release. A problem of the base is returned as a
 // scanner.ErrorList and nothing is generated; it is one, too, if a contact of the live release can't be
 // kept beside it.
-func (a *Agent) Generate(ctx context.Context, base map[string][]byte, live fs.FS) (map[string][]byte, error) {
-	b, problems := a.opts.readMainFile(base)
+func (a *Agent) Generate(ctx context.Context, from Source) (map[string][]byte, error) {
+	b, problems := a.opts.readMainFile(from.Base, from.Version)
 	if problems.Len() > 0 {
 		return nil, problems
 	}
@@ -134,7 +143,7 @@ func (a *Agent) Generate(ctx context.Context, base map[string][]byte, live fs.FS
 	rejected := map[string]scanner.ErrorList{} // by stem; what problems there are besides those in a.files
 	if a.err != nil || len(m.accepted) < len(a.files) {
 		rejected = m.rejected
-		if m, err = a.hold(b, m, live); err != nil {
+		if m, err = a.hold(b, m, from.Live); err != nil {
 			return nil, err
 		}
 		for stem, why := range m.rejected {

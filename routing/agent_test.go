@@ -100,7 +100,7 @@ func (h *house) remove(name string) {
 // publish makes what Generate returns the live release, and returns the receivers of contacts in it.
 func (h *house) publish() []string {
 	h.t.Helper()
-	files, err := h.agent.Generate(context.Background(), h.base, h.live)
+	files, err := h.agent.Generate(context.Background(), Source{Base: h.base, Live: h.live})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -362,7 +362,7 @@ func TestBaseDropsWhatContactsNeed(t *testing.T) {
 	h.write("contacts/bravo.yml", hookContact("hx2"))
 	h.expect(true, "", "acme/mail", "bravo/hook")
 	h.base[MainFile] = []byte("route: { receiver: team }\nreceivers: [ { name: team } ]\n")
-	_, err := h.agent.Generate(context.Background(), h.base, h.live)
+	_, err := h.agent.Generate(context.Background(), Source{Base: h.base, Live: h.live})
 	want := `alertmanager.yml: does without what contact "acme" of the live release needs: ` +
 		`.stoker/contacts/acme.yml:6:3: email needs smtp_smarthost and smtp_from under global in alertmanager.yml`
 	if err == nil || err.Error() != want {
@@ -384,7 +384,7 @@ func TestGenerateFails(t *testing.T) {
 	h.restart()
 	h.write("contacts/acme.yml", hookContact("hx1"))
 	generate := func() string {
-		files, err := h.agent.Generate(context.Background(), h.base, h.live)
+		files, err := h.agent.Generate(context.Background(), Source{Base: h.base, Live: h.live})
 		if err == nil || files != nil {
 			t.Fatalf("got %v, %v", slices.Collect(maps.Keys(files)), err)
 		}
@@ -406,7 +406,7 @@ func TestGenerateFails(t *testing.T) {
 	broken := errors.New("input/output error")
 	for _, name := range []string{contactsFolder, contactsFolder + "/acme.yml", MainFile} {
 		h.live = brokenFS{fstest.MapFS{contactsFolder + "/acme.yml": {}, MainFile: {}}, name, broken}
-		if _, err := h.agent.Generate(context.Background(), h.base, h.live); !errors.Is(err, broken) {
+		if _, err := h.agent.Generate(context.Background(), Source{Base: h.base, Live: h.live}); !errors.Is(err, broken) {
 			t.Errorf("%s can't be read: error %v", name, err)
 		}
 	}
@@ -436,7 +436,7 @@ func (b brokenFS) Open(name string) (fs.File, error) {
 func TestTemplatePathsStayRelative(t *testing.T) {
 	h := newHouse(t)
 	h.write("contacts/acme.yml", hookContact("hx1"))
-	files, err := h.agent.Generate(context.Background(), h.base, nil)
+	files, err := h.agent.Generate(context.Background(), Source{Base: h.base})
 	if err != nil {
 		t.Fatal(err)
 	}

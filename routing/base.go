@@ -28,28 +28,34 @@ type base struct {
 	doc      *yaml.Node
 	plain    []byte // as it is written without contacts
 	config   *config.Config
+	version  string // of the Alertmanager that will run it, "" if it isn't known
 	warnings scanner.ErrorList
 }
 
+// terms returns what contact methods have to go by.
+func (b *base) terms(site Site) terms {
+	return terms{site: site, global: b.config.Global, version: b.version}
+}
+
 // readMainFile reads the base out of a source tree.
-func (o *Options) readMainFile(tree map[string][]byte) (*base, scanner.ErrorList) {
+func (o *Options) readMainFile(tree map[string][]byte, version string) (*base, scanner.ErrorList) {
 	file := filepath.Join(o.BaseDir, MainFile)
 	data, ok := tree[MainFile]
 	if !ok {
 		return nil, scanner.ErrorList{noPosition(file, "missing")}
 	}
-	return readBase(file, data)
+	return readBase(file, data, version)
 }
 
 // readBase reads a base and takes nothing that Alertmanager would not. What only a newer Alertmanager may
 // know is a warning.
-func readBase(file string, data []byte) (*base, scanner.ErrorList) {
+func readBase(file string, data []byte, version string) (*base, scanner.ErrorList) {
 	r := reader{file: file}
 	doc := r.document(data)
 	if doc == nil {
 		return nil, r.problems
 	}
-	b := &base{file: file, doc: doc}
+	b := &base{file: file, doc: doc, version: version}
 	r.noNulls(doc, "")
 	if r.problems.Len() > 0 {
 		return nil, r.problems

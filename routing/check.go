@@ -52,7 +52,7 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 	if base == nil {
 		base = map[string][]byte{MainFile: []byte(anyBase)}
 	}
-	b, baseProblems := opts.readMainFile(base)
+	b, baseProblems := opts.readMainFile(base, opts.AlertmanagerVersion)
 	problems = append(problems, baseProblems...)
 	if baseProblems.Len() == 0 {
 		warnings = append(warnings, b.warnings...)

@@ -66,6 +66,8 @@ type Options struct {
 	// ExportersOnly leaves out what concerns Alertmanager: addresses are checked in structure only, and nothing
 	// of them needs to be at hand. For a machine that only runs a Prometheus.
 	ExportersOnly bool
+	// AlertmanagerVersion is what Check takes the running Alertmanager to be, such as 0.34.2. Empty: unknown.
+	AlertmanagerVersion string
 	// BaseDir is where people edit the base. It only prefixes the file name in problems. Optional.
 	BaseDir string
 	// Logger is told what is rejected and what that means. Nil logs nothing.

@@ -31,7 +31,7 @@ import (
 // in whatever order the contacts come. A problem of the base is a scanner.ErrorList that names MainFile,
 // one of a contact is one that names its file.
 func Merge(data []byte, contacts []*Contact, site Site) ([]byte, error) {
-	b, problems := readBase(MainFile, data)
+	b, problems := readBase(MainFile, data, "")
 	if problems.Len() > 0 {
 		return nil, problems
 	}
@@ -77,7 +77,7 @@ func (b *base) merge(candidates []candidate, site Site) (*merge, error) {
 	for _, c := range candidates {
 		if c.contact != nil {
 			var problems scanner.ErrorList
-			if c.fragment, problems = c.contact.compile(b.config.Global); problems.Len() > 0 {
+			if c.fragment, problems = c.contact.compile(b.terms(site)); problems.Len() > 0 {
 				m.rejected[c.stem] = problems
 				continue
 			}
@@ -156,7 +156,7 @@ func withoutValues(msg string) string {
 const minEscalationInterval = model.Duration(5 * time.Minute)
 
 // compile turns a contact into what Alertmanager is to be given, or says what it needs of the base.
-func (c *Contact) compile(global *config.GlobalConfig) (*fragment, scanner.ErrorList) {
+func (c *Contact) compile(t terms) (*fragment, scanner.ErrorList) {
 	r := reader{file: c.File}
 	var leaves, receivers, intervals []*yaml.Node
 	prefix := reservedPrefix + c.Stem + "/"
@@ -170,14 +170,18 @@ func (c *Contact) compile(global *config.GlobalConfig) (*fragment, scanner.Error
 			continue // another leaf of the same receiver
 		}
 		m := c.methods[slices.IndexFunc(c.methods, func(m contactMethod) bool { return m.name == l.method })]
-		section, settings, err := m.integration(global)
+		integrations, err := m.integrations(t)
 		if err != nil {
 			r.fail(m.key, "%v", err)
 			continue
 		}
-		entry := object("send_resolved", boolean(l.sendResolved))
-		entry.Content = append(entry.Content, settings.Content...)
-		receivers = append(receivers, object("name", word(receiver), section, list(entry)))
+		n := object("name", word(receiver))
+		for _, i := range integrations {
+			entry := object("send_resolved", boolean(l.sendResolved && !i.firingOnly))
+			entry.Content = append(entry.Content, i.settings.Content...)
+			set(n, i.section, extend(get(n, i.section), entry))
+		}
+		receivers = append(receivers, n)
 	}
 	for _, q := range c.quietHours {
 		if slices.ContainsFunc(c.leaves, func(l leaf) bool { return l.quiet == q.name }) {

@@ -9,11 +9,33 @@ import (
 	"github.com/stoker-project/stoker/internal/strictyaml"
 )
 
-// A method is one way to reach somebody, checked, and turns into an integration of Alertmanager.
+// A method is one way to reach somebody, checked, and turns into integrations of Alertmanager.
 type method interface {
-	// integration returns the receiver's section, such as email_configs, and the settings of one entry in
-	// it, send_resolved aside. It fails if the base's global section lacks what the method rests on.
-	integration(global *config.GlobalConfig) (section string, settings *yaml.Node, err error)
+	// integrations returns what the method's receiver consists of. It fails if the method rests on something that the
+	// terms lack.
+	integrations(t terms) ([]integration, error)
+}
+
+// terms are what contact methods have to go by.
+type terms struct {
+	site   Site
+	global *config.GlobalConfig // of the base
+	// version is that of the Alertmanager that will run them, such as 0.34.2; "" if it isn't known.
+	version string
+}
+
+// An integration is one entry of a receiver.
+type integration struct {
+	section string // such as email_configs
+	// settings are those of the entry, send_resolved aside.
+	settings *yaml.Node
+	// firingOnly keeps resolved alerts from it whatever the rule says.
+	firingOnly bool
+}
+
+// one returns a single integration.
+func one(section string, settings *yaml.Node) ([]integration, error) {
+	return []integration{{section: section, settings: settings}}, nil
 }
 
 // method reads the settings of a method; nil after a problem.
@@ -45,11 +67,11 @@ func (c *contactReader) email(n *yaml.Node) method {
 	return m
 }
 
-func (m email) integration(global *config.GlobalConfig) (string, *yaml.Node, error) {
-	if global.SMTPSmarthost.String() == "" || global.SMTPFrom == "" {
-		return "", nil, fmt.Errorf("email needs smtp_smarthost and smtp_from under global in %s", MainFile)
+func (m email) integrations(t terms) ([]integration, error) {
+	if t.global.SMTPSmarthost.String() == "" || t.global.SMTPFrom == "" {
+		return nil, fmt.Errorf("email needs smtp_smarthost and smtp_from under global in %s", MainFile)
 	}
-	return "email_configs", object("to", text(m.to.text("someone@example.invalid"))), nil
+	return one("email_configs", object("to", text(m.to.text("someone@example.invalid"))))
 }
 
 type webhook struct{ url value }
@@ -62,11 +84,11 @@ func (c *contactReader) webhook(n *yaml.Node) method {
 	return m
 }
 
-func (m webhook) integration(*config.GlobalConfig) (string, *yaml.Node, error) {
+func (m webhook) integrations(terms) ([]integration, error) {
 	if m.url.file != "" {
-		return "webhook_configs", object("url_file", text(m.url.file)), nil
+		return one("webhook_configs", object("url_file", text(m.url.file)))
 	}
-	return "webhook_configs", object("url", text(m.url.text("https://example.invalid/"))), nil
+	return one("webhook_configs", object("url", text(m.url.text("https://example.invalid/"))))
 }
 
 // The channel of slack is plain: it is sent to the URL, which is the contact's own choice, so that an
@@ -90,12 +112,12 @@ func (c *contactReader) slack(n *yaml.Node) method {
 	return m
 }
 
-func (m slack) integration(global *config.GlobalConfig) (string, *yaml.Node, error) {
-	appToken := global.SlackAppToken != "" || global.SlackAppTokenFile != ""
+func (m slack) integrations(t terms) ([]integration, error) {
+	appToken := t.global.SlackAppToken != "" || t.global.SlackAppTokenFile != ""
 	settings := object()
 	switch {
-	case m.apiURL == nil && !appToken && global.SlackAPIURL == nil && global.SlackAPIURLFile == "":
-		return "", nil, fmt.Errorf("slack without api_url needs slack_app_token or slack_api_url under global in %s", MainFile)
+	case m.apiURL == nil && !appToken && t.global.SlackAPIURL == nil && t.global.SlackAPIURLFile == "":
+		return nil, fmt.Errorf("slack without api_url needs slack_app_token or slack_api_url under global in %s", MainFile)
 	case m.apiURL == nil:
 	// Where the base has a token, Alertmanager prefers it to an api_url_file.
 	case m.apiURL.file != "" && !appToken:
@@ -106,7 +128,7 @@ func (m slack) integration(global *config.GlobalConfig) (string, *yaml.Node, err
 	if m.channel != "" {
 		set(settings, "channel", text(m.channel))
 	}
-	return "slack_configs", settings, nil
+	return one("slack_configs", settings)
 }
 
 type telegram struct {
@@ -126,19 +148,19 @@ func (c *contactReader) telegram(n *yaml.Node) method {
 	return m
 }
 
-func (m telegram) integration(global *config.GlobalConfig) (string, *yaml.Node, error) {
+func (m telegram) integrations(t terms) ([]integration, error) {
 	// chat_id_file came with Alertmanager 0.31, and a chat's number opens nothing.
 	settings := object("chat_id", number(m.chatID.text("1")))
 	switch {
-	case m.botToken == nil && global.TelegramBotToken == "" && global.TelegramBotTokenFile == "":
-		return "", nil, fmt.Errorf("telegram without bot_token needs telegram_bot_token under global in %s", MainFile)
+	case m.botToken == nil && t.global.TelegramBotToken == "" && t.global.TelegramBotTokenFile == "":
+		return nil, fmt.Errorf("telegram without bot_token needs telegram_bot_token under global in %s", MainFile)
 	case m.botToken == nil:
 	case m.botToken.file != "":
 		set(settings, "bot_token_file", text(m.botToken.file))
 	default:
 		set(settings, "bot_token", text(m.botToken.text("1:closed")))
 	}
-	return "telegram_configs", settings, nil
+	return one("telegram_configs", settings)
 }
 
 func (c *contactReader) need(n *yaml.Node, at map[string]*yaml.Node, name string) {

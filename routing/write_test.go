@@ -14,7 +14,7 @@ import (
 func TestMergedFileIsWrittenAsAWhole(t *testing.T) {
 	for name, data := range bases(t) {
 		t.Run(filepath.Base(name), func(t *testing.T) {
-			b, problems := readBase(MainFile, data)
+			b, problems := readBase(MainFile, data, "")
 			if problems.Len() > 0 {
 				t.Fatal(problems)
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stoker-project/stoker/discovery"
 	"github.com/stoker-project/stoker/reload"
+	"github.com/stoker-project/stoker/routing"
 	"github.com/stoker-project/stoker/silencing"
 )
 
@@ -132,7 +133,7 @@ func (s *Sidecar) addAlertmanager() error {
 	cfg := s.cfg.Alertmanager
 	var generate reload.Generate
 	if s.cfg.Contacts != nil {
-		generate = s.routing.Generate
+		generate = fromContacts(s.routing)
 	}
 	agent, err := reload.NewAlertmanager(*cfg, s.releaseOptions(generate))
 	if err != nil {
@@ -190,6 +191,13 @@ func (s *Sidecar) addRelease(name string, agent *reload.Agent, cfg *reload.Confi
 
 func (s *Sidecar) releaseOptions(generate reload.Generate) reload.Options {
 	return reload.Options{Logger: s.logger, Registerer: s.registry, Generate: generate, PublishOnly: s.options.PublishOnly}
+}
+
+// fromContacts generates what contacts add to Alertmanager's release.
+func fromContacts(contacts *routing.Agent) reload.Generate {
+	return func(ctx context.Context, from reload.Source) (map[string][]byte, error) {
+		return contacts.Generate(ctx, routing.Source(from))
+	}
 }
 
 // settled is an agent whose source is edited in place: a pass waits until it is still.

@@ -63,7 +63,7 @@ func checkAlertmanager(ctx context.Context, cfg *Config) (problems, warnings sca
 	if err != nil {
 		return listOf(err), warnings
 	}
-	_, merged, _ := checkRelease(ctx, reload.NewAlertmanager, cfg.Alertmanager, contacts.Generate)
+	_, merged, _ := checkRelease(ctx, reload.NewAlertmanager, cfg.Alertmanager, fromContacts(contacts))
 	return merged, warnings
 }
 
@@ -99,7 +99,7 @@ func routingOptions(cfg *Config) routing.Options {
 		o.Contacts = *cfg.Contacts
 	}
 	if cfg.Alertmanager != nil {
-		o.BaseDir = cfg.Alertmanager.SourceDir
+		o.BaseDir, o.AlertmanagerVersion = cfg.Alertmanager.SourceDir, cfg.Alertmanager.Version
 	}
 	return o
 }
@@ -125,7 +125,7 @@ func RenderAlertmanager(ctx context.Context, cfg *Config) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		generate = contacts.Generate
+		generate = fromContacts(contacts)
 	}
 	a, err := reload.NewAlertmanager(*cfg.Alertmanager, reload.Options{Generate: generate})
 	if err != nil {

@@ -149,13 +149,13 @@ type scrapeJobs struct {
 	warnings scanner.ErrorList
 }
 
-func (j *scrapeJobs) generate(ctx context.Context, base map[string][]byte, live fs.FS) (map[string][]byte, error) {
+func (j *scrapeJobs) generate(ctx context.Context, from reload.Source) (map[string][]byte, error) {
 	said, askErr := j.overrides(ctx)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	file := filepath.Join(j.cfg.Prometheus.SourceDir, prometheusMain)
-	jobs, err := discovery.MakeScrapeJobs(*j.cfg.Discovery, discovery.Base{File: file, Data: base[prometheusMain]}, said, askErr, live)
+	jobs, err := discovery.MakeScrapeJobs(*j.cfg.Discovery, discovery.Base{File: file, Data: from.Base[prometheusMain]}, said, askErr, from.Live)
 	if err != nil {
 		return nil, err
 	}
@@ -232,8 +232,8 @@ func RenderScrape(ctx context.Context, cfg *Config) ([]byte, error) {
 	}
 	jobs := offlineJobs(cfg, overridesOf(contacts))
 	var files map[string][]byte
-	a, err := reload.NewPrometheus(*cfg.Prometheus, reload.Options{Generate: func(ctx context.Context, base map[string][]byte, live fs.FS) (_ map[string][]byte, err error) {
-		files, err = jobs.generate(ctx, base, live)
+	a, err := reload.NewPrometheus(*cfg.Prometheus, reload.Options{Generate: func(ctx context.Context, from reload.Source) (_ map[string][]byte, err error) {
+		files, err = jobs.generate(ctx, from)
 		return files, err
 	}})
 	if err != nil {
