@@ -144,7 +144,7 @@ func (r *reader) upstream(root *yaml.Node, data []byte, err error) {
 	if m := quotedName.FindStringSubmatch(msg); m != nil && pos.Line == 1 {
 		pos = position(r.file, lastScalar(root, m[1]))
 	}
-	r.problems.Add(pos, strings.TrimPrefix(msg, "yaml: "))
+	r.problems.Add(pos, strictyaml.WithoutURL(strings.TrimPrefix(msg, "yaml: ")))
 }
 
 // lastScalar returns the last node below n that has this value; n if there is none.
