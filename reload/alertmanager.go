@@ -89,11 +89,11 @@ func nullIntegration(cfg *config.Config) error {
 	return nil
 }
 
-func (alertmanagerFiles) references(p, filename string, data []byte, f facts) ([]reference, error) {
+func (alertmanagerFiles) references(p, filename string, data []byte, f facts, l *lastLoad) ([]reference, error) {
 	if p != (alertmanagerFiles{}).main() {
 		return nil, nil // Templates can't include files.
 	}
-	cfg, found := loadAlertmanager(filename, data, f)
+	cfg, found := l.alertmanager(filename, data, f)
 	if err := found.errors.Err(); err != nil {
 		return nil, err
 	}
@@ -118,6 +118,7 @@ func (alertmanagerFiles) references(p, filename string, data []byte, f facts) ([
 	for _, rel := range relativePaths(cfg) {
 		refs = append(refs, reference{pattern: rel, written: rel})
 	}
+	l.marked = true
 	return refs, nil
 }
 

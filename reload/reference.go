@@ -1,17 +1,17 @@
 package reload
 
 import (
-	"path"
+	"path/filepath"
 	"reflect"
 	"strings"
 )
 
 // marker stands for the release's folder while a configuration is searched for paths: upstream's own
 // SetDirectory puts it before every relative path that the server resolves, so no list of the keys that hold paths is
-// needed here and none can be forgotten. It is two levels deep, so that a path that climbs out is recognised too.
+// needed here and none can be forgotten. It is many levels deep, so that a path that climbs out is recognised too.
 const (
-	markerParent = "/\u2063stoker"
-	marker       = markerParent + "/release"
+	markerRoot = "/\u2063stoker"
+	marker     = markerRoot + "/r/r/r/r/r/r/r/r/r/r/r/r/r/r/r/r"
 )
 
 // relativePaths returns every relative path that a configuration mentions, after its directory was set to
@@ -34,13 +34,11 @@ func relativePaths(cfg any) []string {
 
 // relative undoes the marker.
 func relative(p string) (string, bool) {
-	if rest, ok := strings.CutPrefix(p, marker+"/"); ok {
-		return rest, true
+	if p != markerRoot && !strings.HasPrefix(p, markerRoot+"/") {
+		return "", false
 	}
-	if rest, ok := strings.CutPrefix(p, markerParent+"/"); ok {
-		return path.Join("..", rest), true
-	}
-	return "", false
+	rel, err := filepath.Rel(marker, p)
+	return filepath.ToSlash(rel), err == nil
 }
 
 // walkValues visits every value that is reachable through exported fields, once a pointer.
