@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/alertmanager/config"
 	"github.com/prometheus/alertmanager/dispatch"
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
@@ -48,8 +49,7 @@ func (c *contactReader) readTests(n *yaml.Node) {
 	}
 }
 
-// checkTests holds what the contact declares against Alertmanager's own matching on the contact's leaves
-// of the merged tree. Labels that say whose alert it is are filled in where a test leaves them out.
+// checkTests holds what the contact declares against Alertmanager's own matching on the contact's leaves. Labels that say whose alert it is are filled in where a test leaves them out.
 func (c *Contact) checkTests(leaves []*dispatch.Route, site Site) scanner.ErrorList {
 	r := reader{file: c.File}
 	for _, t := range c.tests {
@@ -66,6 +66,15 @@ func (c *Contact) checkTests(leaves []*dispatch.Route, site Site) scanner.ErrorL
 		}
 	}
 	return r.problems
+}
+
+// routes returns the contact's leaves as Alertmanager matches them, which is the same alone and in the merged tree.
+func (c *Contact) routes() []*dispatch.Route {
+	root := &config.Route{}
+	for _, l := range c.leaves {
+		root.Routes = append(root.Routes, &config.Route{Receiver: c.receiver(l.step), Matchers: l.matchers, Continue: true})
+	}
+	return dispatch.NewRoute(root, nil).Routes
 }
 
 // leavesByStem returns the leaves of each contact in a merged tree. Every one is tried for every alert,

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/alertmanager/config"
-	"github.com/prometheus/alertmanager/dispatch"
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 )
@@ -71,16 +69,33 @@ type merge struct {
 	rejected map[string]scanner.ErrorList // by stem
 }
 
-// merge merges all candidates that Alertmanager accepts beside the base and that reach whom they say.
+// merge merges all candidates that reach whom they say and that Alertmanager accepts beside the base.
 func (b *base) merge(candidates []candidate, site Site) (*merge, error) {
+	m, err := b.compile(candidates, site)
+	if err != nil {
+		return m, err
+	}
+	return m, m.write(b)
+}
+
+// compile makes the fragments of contacts, and rejects those that need something that isn't there or don't reach whom
+// they say.
+func (b *base) compile(candidates []candidate, site Site) (*merge, error) {
 	m := &merge{rejected: map[string]scanner.ErrorList{}}
 	for _, c := range candidates {
-		if c.contact != nil {
-			var problems scanner.ErrorList
-			if c.fragment, problems = c.contact.compile(b.terms(site)); problems.Len() > 0 {
-				m.rejected[c.stem] = problems
+		if c.contact != nil { // else a fragment, accepted with its tests before
+			made := b.made.of(c.contact, func() made {
+				f, problems := c.contact.compile(b.terms(site))
+				if problems.Len() == 0 {
+					problems = c.contact.checkTests(c.contact.routes(), site)
+				}
+				return made{f, problems}
+			})
+			if made.problems.Len() > 0 {
+				m.rejected[c.stem] = made.problems
 				continue
 			}
+			c.fragment = made.fragment
 		}
 		m.accepted = append(m.accepted, c)
 	}
@@ -90,38 +105,48 @@ func (b *base) merge(candidates []candidate, site Site) (*merge, error) {
 			return m, fmt.Errorf("contact %q is given twice", stem)
 		}
 	}
-
-	cfg, err := m.write(b)
-	if err != nil {
-		// Somebody's fault: find out whose, and go on without them.
-		m.reject(func(c candidate) scanner.ErrorList {
-			alone := &merge{accepted: []candidate{c}}
-			if _, err := alone.write(b); err != nil {
-				return scanner.ErrorList{noPosition(c.fragment.file, "refused by Alertmanager: "+withoutValues(err.Error()))}
-			}
-			return nil
-		})
-		if cfg, err = m.write(b); err != nil {
-			return m, fmt.Errorf("merged configuration: %s", withoutValues(err.Error()))
-		}
-	}
-
-	leaves := leavesByStem(dispatch.NewRoute(cfg.Route, nil))
-	if m.reject(func(c candidate) scanner.ErrorList {
-		if c.contact == nil {
-			return nil // a fragment, accepted with its tests before
-		}
-		return c.contact.checkTests(leaves[c.stem], site)
-	}) {
-		_, err = m.write(b)
-	}
-	return m, err
+	return m, nil
 }
 
-// reject moves the accepted candidates that have problems to the rejected ones and reports whether there
-// were any.
-func (m *merge) reject(problems func(candidate) scanner.ErrorList) bool {
-	before := len(m.accepted)
+// write makes the merged file, and has it loaded as Alertmanager would. Who makes that fail is rejected.
+func (m *merge) write(b *base) error {
+	if m.try(b) == nil {
+		return nil
+	}
+	// Somebody's fault: find out whose, and go on without them.
+	m.reject(func(c candidate) scanner.ErrorList {
+		if err := c.fragment.alone(b); err != nil {
+			return scanner.ErrorList{noPosition(c.fragment.file, "refused by Alertmanager: "+withoutValues(err.Error()))}
+		}
+		return nil
+	})
+	if err := m.try(b); err != nil {
+		return fmt.Errorf("merged configuration: %s", withoutValues(err.Error()))
+	}
+	return nil
+}
+
+func (m *merge) try(b *base) (err error) {
+	if m.data, err = b.write(m.accepted); err == nil {
+		_, err = b.load(m.data)
+	}
+	return err
+}
+
+// alone is the error of a base that has nothing besides its own but this fragment.
+func (f *fragment) alone(b *base) error {
+	if !f.tried {
+		data, err := b.write([]candidate{{fragment: f}})
+		if err == nil {
+			_, _, err = load(data)
+		}
+		f.tried, f.refused = true, err
+	}
+	return f.refused
+}
+
+// reject moves the accepted candidates that have problems to the rejected ones.
+func (m *merge) reject(problems func(candidate) scanner.ErrorList) {
 	m.accepted = slices.DeleteFunc(m.accepted, func(c candidate) bool {
 		p := problems(c)
 		if p.Len() > 0 {
@@ -129,18 +154,6 @@ func (m *merge) reject(problems func(candidate) scanner.ErrorList) bool {
 		}
 		return p.Len() > 0
 	})
-	return len(m.accepted) < before
-}
-
-// write makes the merged file and reads it as Alertmanager would.
-func (m *merge) write(b *base) (*config.Config, error) {
-	data, err := b.write(m.accepted)
-	if err != nil {
-		return nil, err
-	}
-	m.data = data
-	cfg, _, err := load(data)
-	return cfg, err
 }
 
 // withoutValues cuts what a YAML library quotes from a file that may hold secrets.
@@ -161,10 +174,7 @@ func (c *Contact) compile(t terms) (*fragment, scanner.ErrorList) {
 	var leaves, receivers, intervals []*yaml.Node
 	prefix := reservedPrefix + c.Stem + "/"
 	for i, l := range c.leaves {
-		receiver := prefix + l.method
-		if l.after > 0 {
-			receiver += "/" + l.after.String()
-		}
+		receiver := c.receiver(l.step)
 		leaves = append(leaves, l.route(receiver, prefix))
 		if slices.ContainsFunc(c.leaves[:i], func(earlier leaf) bool { return earlier.step == l.step }) {
 			continue // another leaf of the same receiver
@@ -193,6 +203,15 @@ func (c *Contact) compile(t terms) (*fragment, scanner.ErrorList) {
 		r.problems = append(r.problems, noPosition(c.File, err.Error()))
 	}
 	return f, r.problems
+}
+
+// receiver names the receiver that is made for a step.
+func (c *Contact) receiver(s step) string {
+	name := reservedPrefix + c.Stem + "/" + s.method
+	if s.after > 0 {
+		name += "/" + s.after.String()
+	}
+	return name
 }
 
 // route writes a leaf. It sets all that it must not inherit.

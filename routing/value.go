@@ -42,6 +42,8 @@ var (
 
 const (
 	maxSecret = 64 << 10
+	// maxIdentities is what age itself reads of a file with keys.
+	maxIdentities = 1 << 20
 	maxValue  = 4 << 10
 )
 
