@@ -14,8 +14,6 @@ import (
 type lastLoad struct {
 	data []byte
 	cfg  *config.Config
-	// marked is whether the relative paths in cfg have been given the marker.
-	marked bool
 }
 
 // alertmanager is [loadAlertmanager]. It remembers what there is nothing to say about.
@@ -37,11 +35,8 @@ func (l *lastLoad) take(data []byte, dir string) *config.Config {
 	if l.cfg == nil || !bytes.Equal(l.data, data) {
 		return nil
 	}
-	cfg, marked := l.cfg, l.marked
+	cfg := l.cfg
 	*l = lastLoad{}
-	if marked {
-		unmark(cfg)
-	}
 	inFolder(cfg, dir)
 	return cfg
 }
@@ -55,7 +50,7 @@ func inFolder(cfg *config.Config, dir string) {
 		out := &cfg.EventRecorder.FileOutputs[i]
 		out.Path = commoncfg.JoinDir(dir, out.Path)
 	}
-	setDirectories(cfg, dir)
+	setDirectories(directories(cfg), dir)
 }
 
 // unmark makes paths relative again that have the marker.
