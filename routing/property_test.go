@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/alertmanager/dispatch"
+	"github.com/prometheus/alertmanager/pkg/labels"
 	"github.com/prometheus/common/model"
 )
 
@@ -235,6 +236,47 @@ func TestContactsAreIsolated(t *testing.T) {
 					t.Fatalf("%s is told twice about %s", opts.Receiver, set)
 				}
 				seen = append(seen, opts.Receiver)
+			}
+		}
+	}
+}
+
+// A contact's own leaves, as its tests are held against, do with every alert what those of the merged tree do.
+func TestOwnLeavesMatchAsInTheTree(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	names := []string{severityLabel, networkLabel, componentLabel, audienceLabel, DefaultIdentityLabel}
+	matched := 0
+	for range 30 {
+		contacts := randomContacts(t, r, 12)
+		merged, err := Merge([]byte(anyBase), contacts, testSite())
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaves := leavesByStem(dispatch.NewRoute(loadFile(t, merged).Route, nil))
+		for _, c := range contacts {
+			own := c.routes()
+			for range 200 {
+				set := randomLabels(r, names, labelValues(""))
+				if diff := cmp.Diff(told(leaves[c.Stem], set), told(own, set)); diff != "" {
+					t.Fatalf("%s about %s (-in the tree +alone):\n%s\n%s", c.Stem, set, diff, merged)
+				}
+				matched += len(told(own, set))
+			}
+		}
+	}
+	if matched < 1000 {
+		t.Errorf("only %d matches", matched)
+	}
+}
+
+// The short way to write a matcher writes what Alertmanager's own does.
+func TestMatchersAreWritten(t *testing.T) {
+	for _, name := range []string{"prep", "a b", "é"} {
+		for _, value := range []string{"", "hx0", "a b", `a\.b|c`, `"`, "a\nb", "é", "{}"} {
+			for _, kind := range []labels.MatchType{labels.MatchEqual, labels.MatchNotEqual, labels.MatchRegexp, labels.MatchNotRegexp} {
+				if m, err := labels.NewMatcher(kind, name, value); err == nil && written(m) != m.String() {
+					t.Errorf("%s is written %s", m, written(m))
+				}
 			}
 		}
 	}
