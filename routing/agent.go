@@ -32,8 +32,8 @@ type Agent struct {
 
 	exporters []ContactExporters // what the files say about exporters
 
-	read    memory[string, reading] // what files were read as
-	made    *memory[*Contact, made] // what came of contacts for the base that baseSum is of
+	read    memory[string, reading]  // what files were read as
+	made    *memory[*Contact, *made] // what came of contacts for the base that baseSum is of
 	baseSum [sha256.Size]byte
 }
 
@@ -197,7 +197,7 @@ func (a *Agent) merge(b *base, live fs.FS) (*merge, map[string]scanner.ErrorList
 		}
 		m, err := b.compile(candidates, a.site)
 		if err == nil && len(m.rejected) == 0 {
-			err = m.write(b)
+			err = m.write(b, a.site)
 		}
 		if err != nil {
 			return nil, nil, err

@@ -49,7 +49,8 @@ func (c *contactReader) readTests(n *yaml.Node) {
 	}
 }
 
-// checkTests holds what the contact declares against Alertmanager's own matching on the contact's leaves. Labels that say whose alert it is are filled in where a test leaves them out.
+// checkTests holds what the contact declares against Alertmanager's own matching on the contact's leaves
+// of the merged tree. Labels that say whose alert it is are filled in where a test leaves them out.
 func (c *Contact) checkTests(leaves []*dispatch.Route, site Site) scanner.ErrorList {
 	r := reader{file: c.File}
 	for _, t := range c.tests {
@@ -68,26 +69,36 @@ func (c *Contact) checkTests(leaves []*dispatch.Route, site Site) scanner.ErrorL
 	return r.problems
 }
 
-// routes returns the contact's leaves as Alertmanager matches them, which is the same alone and in the merged tree.
-func (c *Contact) routes() []*dispatch.Route {
-	root := &config.Route{}
-	for _, l := range c.leaves {
-		root.Routes = append(root.Routes, &config.Route{Receiver: c.receiver(l.step), Matchers: l.matchers, Continue: true})
-	}
-	return dispatch.NewRoute(root, nil).Routes
-}
-
 // leavesByStem returns the leaves of each contact in a merged tree. Every one is tried for every alert,
 // since those before it end with continue.
 func leavesByStem(tree *dispatch.Route) map[string][]*dispatch.Route {
 	leaves := map[string][]*dispatch.Route{}
 	for _, route := range tree.Routes {
-		if rest, ours := strings.CutPrefix(route.RouteOpts.Receiver, reservedPrefix); ours {
-			stem, _, _ := strings.Cut(rest, "/")
+		if stem, ours := stemOf(route.RouteOpts.Receiver); ours {
 			leaves[stem] = append(leaves[stem], route)
 		}
 	}
 	return leaves
+}
+
+// stemOf returns the contact that a receiver is of.
+func stemOf(receiver string) (stem string, ours bool) {
+	rest, ours := strings.CutPrefix(receiver, reservedPrefix)
+	stem, _, _ = strings.Cut(rest, "/")
+	return stem, ours
+}
+
+// only returns the root of a merged tree with the leaves of some contacts, and nothing else below it. They do there what
+// they do in the whole, and a tree of thousands takes a while to make.
+func only(root *config.Route, stems map[string]bool) *config.Route {
+	some := *root
+	some.Routes = nil
+	for _, route := range root.Routes {
+		if stem, ours := stemOf(route.Receiver); ours && stems[stem] {
+			some.Routes = append(some.Routes, route)
+		}
+	}
+	return &some
 }
 
 // alerts returns labels completed by what makes an alert this contact's: once for each owner and network.

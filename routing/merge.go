@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/alertmanager/config"
+	"github.com/prometheus/alertmanager/dispatch"
 	"github.com/prometheus/alertmanager/pkg/labels"
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
@@ -60,6 +62,7 @@ type candidate struct {
 	stem     string
 	source   []byte
 	contact  *Contact
+	made     *made // of the contact, once it is compiled
 	fragment *fragment
 }
 
@@ -70,33 +73,29 @@ type merge struct {
 	rejected map[string]scanner.ErrorList // by stem
 }
 
-// merge merges all candidates that reach whom they say and that Alertmanager accepts beside the base.
+// merge merges all candidates that Alertmanager accepts beside the base and that reach whom they say.
 func (b *base) merge(candidates []candidate, site Site) (*merge, error) {
 	m, err := b.compile(candidates, site)
 	if err != nil {
 		return m, err
 	}
-	return m, m.write(b)
+	return m, m.write(b, site)
 }
 
-// compile makes the fragments of contacts, and rejects those that need something that isn't there or don't reach whom
-// they say.
+// compile makes the fragments of contacts, and rejects those that need something of the base that isn't there.
 func (b *base) compile(candidates []candidate, site Site) (*merge, error) {
 	m := &merge{rejected: map[string]scanner.ErrorList{}}
 	for _, c := range candidates {
-		if c.contact != nil { // else a fragment, accepted with its tests before
-			made := b.made.of(c.contact, func() made {
+		if c.contact != nil { // else it is a fragment
+			c.made = b.made.of(c.contact, func() *made {
 				f, problems := c.contact.compile(b.terms(site))
-				if problems.Len() == 0 {
-					problems = c.contact.checkTests(c.contact.routes(), site)
-				}
-				return made{f, problems}
+				return &made{fragment: f, problems: problems}
 			})
-			if made.problems.Len() > 0 {
-				m.rejected[c.stem] = made.problems
+			if c.made.problems.Len() > 0 {
+				m.rejected[c.stem] = c.made.problems
 				continue
 			}
-			c.fragment = made.fragment
+			c.fragment = c.made.fragment
 		}
 		m.accepted = append(m.accepted, c)
 	}
@@ -109,51 +108,67 @@ func (b *base) compile(candidates []candidate, site Site) (*merge, error) {
 	return m, nil
 }
 
-// write makes the merged file, and has it loaded as Alertmanager would. Who makes that fail is rejected.
-func (m *merge) write(b *base) error {
-	if m.try(b) == nil {
-		return nil
-	}
-	// Somebody's fault: find out whose, and go on without them.
-	m.reject(func(c candidate) scanner.ErrorList {
-		if err := c.fragment.alone(b); err != nil {
-			return scanner.ErrorList{noPosition(c.fragment.file, "refused by Alertmanager: "+withoutValues(err.Error()))}
+// write makes the merged file and has it loaded as Alertmanager would. It rejects who makes that fail, and who doesn't
+// reach whom they say; if there is anybody, the file isn't of use.
+func (m *merge) write(b *base, site Site) error {
+	cfg, err := m.try(b)
+	if err != nil {
+		// Somebody's fault: find out whose, and go on without them.
+		m.reject(func(c candidate) scanner.ErrorList {
+			alone := &merge{accepted: []candidate{c}}
+			if _, err := alone.try(b); err != nil {
+				return scanner.ErrorList{noPosition(c.fragment.file, "refused by Alertmanager: "+withoutValues(err.Error()))}
+			}
+			return nil
+		})
+		if cfg, err = m.try(b); err != nil {
+			return fmt.Errorf("merged configuration: %s", withoutValues(err.Error()))
 		}
-		return nil
-	})
-	if err := m.try(b); err != nil {
-		return fmt.Errorf("merged configuration: %s", withoutValues(err.Error()))
 	}
+	m.test(cfg, site)
 	return nil
 }
 
-func (m *merge) try(b *base) (err error) {
-	if m.data, err = b.write(m.accepted); err == nil {
-		_, err = b.load(m.data)
+// try makes the merged file and loads it.
+func (m *merge) try(b *base) (cfg *config.Config, err error) {
+	if m.data, err = b.write(m.accepted); err != nil {
+		return nil, err
 	}
-	return err
+	if cfg, err = b.load(m.data); cfg == nil && err == nil {
+		cfg, _, err = load(m.data)
+	}
+	return cfg, err
 }
 
-// alone is the error of a base that has nothing besides its own but this fragment.
-func (f *fragment) alone(b *base) error {
-	if !f.tried {
-		data, err := b.write([]candidate{{fragment: f}})
-		if err == nil {
-			_, _, err = load(data)
+// test holds the tests of contacts that haven't been tested yet against the loaded configuration. A fragment was accepted
+// with its tests before.
+func (m *merge) test(cfg *config.Config, site Site) {
+	untested := map[string]bool{}
+	for _, c := range m.accepted {
+		untested[c.stem] = c.contact != nil && !c.made.tested && len(c.contact.tests) > 0
+	}
+	leaves := leavesByStem(dispatch.NewRoute(only(cfg.Route, untested), nil))
+	m.reject(func(c candidate) scanner.ErrorList {
+		if c.contact == nil || c.made.tested {
+			return nil
 		}
-		f.tried, f.refused = true, err
-	}
-	return f.refused
+		c.made.tested = true
+		return c.contact.checkTests(leaves[c.stem], site)
+	})
 }
 
-// reject moves the accepted candidates that have problems to the rejected ones.
+// reject moves the accepted candidates that have problems to the rejected ones, and remembers why.
 func (m *merge) reject(problems func(candidate) scanner.ErrorList) {
 	m.accepted = slices.DeleteFunc(m.accepted, func(c candidate) bool {
 		p := problems(c)
-		if p.Len() > 0 {
-			m.rejected[c.stem] = p
+		if p.Len() == 0 {
+			return false
 		}
-		return p.Len() > 0
+		m.rejected[c.stem] = p
+		if c.made != nil {
+			c.made.problems = p
+		}
+		return true
 	})
 }
 

@@ -41,6 +41,7 @@ func (m *memory[K, V]) of(k K, from func() V) V {
 type made struct {
 	fragment *fragment
 	problems scanner.ErrorList
+	tested   bool
 }
 
 // A reading is what a file was read as, with all that this rested on.

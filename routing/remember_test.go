@@ -3,7 +3,6 @@ package routing
 import (
 	"context"
 	"errors"
-	"go/scanner"
 	"strings"
 	"testing"
 
@@ -203,14 +202,11 @@ func TestRefusedByAlertmanager(t *testing.T) {
 				t.Fatalf("accepted %v, rejected %v, error %v", m.accepted, m.rejected, err)
 			}
 			loadFile(t, m.data)
-			if !test.guilty.fragment.tried {
-				t.Error("the verdict isn't remembered")
-			}
 		})
 	}
 }
 
-// A contact that only Alertmanager refuses keeps its last good version.
+// A contact that only Alertmanager refuses keeps its last good version, and isn't tried again.
 func TestRefusedContactIsHeld(t *testing.T) {
 	h := newHouse(t)
 	h.write("contacts/acme.yml", hookContact("hx1"))
@@ -218,27 +214,52 @@ func TestRefusedContactIsHeld(t *testing.T) {
 	h.sync()
 	h.publish()
 	h.write("contacts/acme.yml", hookContact("hx3"))
-	h.sync()
-	h.generate()
-	made := h.agent.made.now[h.contacts()["acme"]]
-	made.fragment.tried, made.fragment.refused = true, errors.New("I don't like it")
-	whole, tries := 0, 0
-	files, err := h.agent.Generate(context.Background(), Source{Base: h.base, Live: h.live, Load: func(data []byte) (*config.Config, error) {
-		whole++
-		if strings.Contains(string(data), "hx3") {
-			tries++
-			return nil, scanner.ErrorList{noPosition("", "refused")}
+	// With it all fails, then it alone, then the rest is loaded by itself, and with the last good version.
+	for pass, want := range []int{4, 1, 1} {
+		loads := 0
+		h.sync()
+		files, err := h.agent.Generate(context.Background(), Source{Base: h.base, Live: h.live, Load: func(data []byte) (*config.Config, error) {
+			loads++
+			if strings.Contains(string(data), "hx3") {
+				return nil, errors.New("I don't like it")
+			}
+			cfg, _, err := load(data)
+			return cfg, err
+		}})
+		if err != nil {
+			t.Fatal(err)
 		}
-		cfg, _, err := load(data)
-		return cfg, err
-	}})
-	if err != nil {
-		t.Fatal(err)
+		// The good one was tried alone, too.
+		if pass == 0 {
+			loads--
+		}
+		if merged := string(files[MainFile]); loads != want || !strings.Contains(merged, "hx1") || !strings.Contains(merged, "hx2") {
+			t.Errorf("pass %d: %d loads, merged\n%s", pass, loads, merged)
+		}
+		if got := h.agent.Status().Contacts[0]; !got.Routed || !strings.Contains(got.Problems.Error(), "refused by Alertmanager: I don't like it") {
+			t.Errorf("pass %d: status %+v", pass, got)
+		}
 	}
-	if merged := string(files[MainFile]); tries != 1 || whole > 3 || !strings.Contains(merged, "hx1") || strings.Contains(merged, "hx3") {
-		t.Errorf("%d loads, %d of them with what is refused:\n%s", whole, tries, merged)
+}
+
+// A contact whose test fails is found out once, and then left out without another load.
+func TestFailedTestIsRemembered(t *testing.T) {
+	h := newHouse(t)
+	h.write("contacts/acme.yml", hookContact("hx1"))
+	h.write("contacts/bravo.yml", hookContact("hx2")+"tests: [ { labels: { alertname: X }, notify: [] } ]\n")
+	for pass, want := range []int{2, 1, 1} {
+		h.sync()
+		merged, loads := h.generate()
+		if loads != want || !strings.Contains(merged, "contact/acme/") || strings.Contains(merged, "contact/bravo/") {
+			t.Errorf("pass %d: %d loads, merged\n%s", pass, loads, merged)
+		}
+		if problems := h.agent.Status().Contacts[1].Problems; problems.Len() != 1 || !strings.Contains(problems[0].Msg, "test expects nobody") {
+			t.Errorf("pass %d: %v", pass, problems)
+		}
 	}
-	if got := h.agent.Status().Contacts[0]; !got.Routed || !strings.Contains(got.Problems.Error(), "refused by Alertmanager: I don't like it") {
-		t.Errorf("status %+v", got)
+	h.write("contacts/bravo.yml", hookContact("hx2")+"tests: [ { labels: { alertname: X }, notify: [hook] } ]\n")
+	h.sync()
+	if merged, loads := h.generate(); loads != 1 || !strings.Contains(merged, "contact/bravo/") {
+		t.Errorf("corrected: %d loads, merged\n%s", loads, merged)
 	}
 }

@@ -21,9 +21,6 @@ type fragment struct {
 	file string
 	// items are those of each list, as they are written at the left margin.
 	items map[string][]byte
-	// refused is why Alertmanager won't have it even alone, if that has been tried.
-	tried   bool
-	refused error
 }
 
 func newFragment(file string, leaves, receivers, intervals []*yaml.Node) (*fragment, error) {
