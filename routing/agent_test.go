@@ -481,7 +481,7 @@ route:
 receivers:
 - name: contact/acme/hook
   # below
-`))}
+`)).Content[0]}
 	f, err := last.fragment("acme")
 	if err != nil {
 		t.Fatal(err)
