@@ -84,7 +84,7 @@ func (m mattermost) integrations(t terms) ([]integration, error) {
 	// The text is what a phone shows; only an attachment has a colour.
 	set(settings, "text", template(t.message("markdown.head")))
 	set(settings, "attachments", list(object(
-		"fallback", template(t.message("text.head")),
+		"fallback", template(t.message("markdown.head")),
 		"color", template(attachmentColor),
 		"text", template(t.message("markdown.body")),
 	)))
