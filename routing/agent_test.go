@@ -498,3 +498,21 @@ receivers:
 		}
 	}
 }
+
+// A server that can't be asked for its version leaves nobody untold who was told before, and no new contact is taken on trust.
+func TestVersionGone(t *testing.T) {
+	h := newHouse(t)
+	teams := strings.ReplaceAll(hookContact("hx1"), "{ webhook: { url:", "{ msteams: { webhook_url:")
+	h.write("contacts/acme.yml", teams)
+	h.expect(true, "", "acme/hook")
+	h.version = ""
+	h.write("contacts/bravo.yml", strings.ReplaceAll(teams, "hx1", "hx2"))
+	h.expect(true, "", "acme/hook")
+	for _, c := range h.agent.Status().Contacts {
+		if want := "msteams needs Alertmanager 0.28 or newer, and it isn't known which one runs"; !strings.Contains(c.Problems.Error(), want) || c.Routed != (c.Stem == "acme") {
+			t.Errorf("%s is routed %v with %v", c.Stem, c.Routed, c.Problems)
+		}
+	}
+	h.version = "0.34.2"
+	h.expect(false, "", "acme/hook", "bravo/hook")
+}

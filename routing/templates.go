@@ -125,11 +125,15 @@ func (t terms) ownClock() bool { return t.location != "UTC" && t.has(0, 28) }
 
 var ownTemplate = regexp.MustCompile(`\{\{-?\s*(?:define|block)\s+["` + "`" + `]` + regexp.QuoteMeta(templatePrefix))
 
-// reservedTemplates finds templates in the base's files that would be replaced by the shipped ones.
+// reservedTemplates finds what of the base's files would be replaced by the shipped templates.
 func reservedTemplates(tree map[string][]byte, name func(string) string) scanner.ErrorList {
 	var problems scanner.ErrorList
 	for file, data := range tree {
-		if file == MainFile {
+		switch file {
+		case MainFile:
+			continue
+		case templatesFile:
+			problems.Add(token.Position{Filename: name(file)}, "the name of this file belongs to contacts, rename it")
 			continue
 		}
 		number := 0

@@ -108,7 +108,7 @@ func TestHidden(t *testing.T) {
 		"a contact's texts that only show a template": {Alertmanager,
 			"receivers: []\n",
 			"receivers:\n- name: contact/acme/chat\n  x_configs:\n  - message: '{{ template \"stoker.text.message\" . }}'\n    title: '{{ template \"stoker.text.head\" . }} canary'\n    text: '{{ define \"canary\" }}{{ end }}'\n", "",
-			[]string{`+  - message: '{{ template "stoker.text.message" . }}'`, "title: <secret 1>", "text: <secret 2>"}},
+			[]string{`+  - message: '{{ template "stoker.text.message" . }}'`, "title: <secret>", "text: <secret>"}},
 		"people in the team's own receivers": {Alertmanager,
 			"receivers: [{name: ops, email_configs: [{to: 'canary@team.example, b@c.example'}]}]\n",
 			"receivers: [{name: ops, sns_configs: [{phone_number: '+1415100123456789', subject: s}]}]\n", "",
