@@ -153,6 +153,9 @@ func (a *Agent) Generate(ctx context.Context, from Source) (map[string][]byte, e
 	a.report(m, rejected)
 
 	files := map[string][]byte{MainFile: m.data}
+	if len(m.accepted) > 0 {
+		files[templatesFile] = templates(a.site)
+	}
 	for _, c := range m.accepted {
 		files[contactsFolder+"/"+c.stem+".yml"] = c.source
 	}

@@ -30,9 +30,14 @@ import (
 //
 // The base keeps its comments and what Alertmanager's library doesn't know. Equal input gives equal bytes,
 // in whatever order the contacts come. A problem of the base is a scanner.ErrorList that names MainFile,
-// one of a contact is one that names its file.
+// one of a contact is one that names its file. What is generated suits every Alertmanager that is supported.
 func Merge(data []byte, contacts []*Contact, site Site) ([]byte, error) {
-	b, problems := readBase(MainFile, data, "")
+	return mergeFor("", data, contacts, site)
+}
+
+// mergeFor is Merge for one version of Alertmanager.
+func mergeFor(version string, data []byte, contacts []*Contact, site Site) ([]byte, error) {
+	b, problems := readBase(MainFile, data, version)
 	if problems.Len() > 0 {
 		return nil, problems
 	}
@@ -186,6 +191,7 @@ const minEscalationInterval = model.Duration(5 * time.Minute)
 
 // compile turns a contact into what Alertmanager is to be given, or says what it needs of the base.
 func (c *Contact) compile(t terms) (*fragment, scanner.ErrorList) {
+	t.location, t.kind, t.held = c.location, c.Kind, c.held
 	r := reader{file: c.File}
 	var leaves, receivers, intervals []*yaml.Node
 	prefix := reservedPrefix + c.Stem + "/"
@@ -213,6 +219,12 @@ func (c *Contact) compile(t terms) (*fragment, scanner.ErrorList) {
 		if slices.ContainsFunc(c.leaves, func(l leaf) bool { return l.quiet == q.name }) {
 			intervals = append(intervals, q.interval(prefix+q.name, c.location))
 		}
+	}
+	if len(intervals) == 0 && t.ownClock() {
+		// Nothing uses it, but an Alertmanager that doesn't know the zone refuses it now, where it would fail to write
+		// every message later.
+		intervals = append(intervals, object("name", word(prefix+"location"),
+			"time_intervals", list(object("location", text(c.location)))))
 	}
 	f, err := newFragment(c.File, leaves, receivers, intervals)
 	if err != nil {
