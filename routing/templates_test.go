@@ -335,3 +335,17 @@ func TestMessagesKnowTheSitesSeverities(t *testing.T) {
 		}
 	}
 }
+
+// The message that the manual shows is a real one.
+func TestDocumentedMessage(t *testing.T) {
+	manual, err := os.ReadFile("../docs/contacts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMessenger(t, testSite())
+	text := m.write(terms{version: "0.34.2", location: "Europe/Berlin", kind: Operator}.message("telegram.message"), sampleGroup, sampleAlert("x"))
+	text = html.UnescapeString(regexp.MustCompile("<[^>]*>").ReplaceAllString(text, ""))
+	if !strings.Contains(string(manual), "```\n"+text+"\n```\n") {
+		t.Errorf("docs/contacts.md lacks\n%s", text)
+	}
+}
