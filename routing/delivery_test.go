@@ -92,6 +92,23 @@ func TestEveryMethodDelivers(t *testing.T) {
 	}
 }
 
+// A webhook that fails, as every webhook does one day, harms nobody. An Alertmanager 0.27 that reads its address from a file
+// would die of it.
+func TestFailingWebhookHarmsNobody(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t, "0.27.0")
+	server := servertest.Alertmanager(t, servertest.Binary("alertmanager-0.27"), servertest.ConfigFile(d.generate()))
+	d.inbox.Fail(inboxtest.Webhook, http.StatusBadRequest)
+	d.post(server, `[{"labels": {"alertname": "NodeDown", "severity": "critical", "prep": "hx1"}}]`)
+	servertest.Eventually(t, time.Minute, func() error {
+		if !strings.Contains(server.Log(), "unexpected status code 400") {
+			return errors.New("nothing failed yet")
+		}
+		return server.Ready()
+	})
+	d.wait(0, d.methods-1)
+}
+
 // A delivery is a contact with every method that a version has, and the inbox that they lead to.
 type delivery struct {
 	t       *testing.T
