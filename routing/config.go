@@ -92,6 +92,11 @@ type Site struct {
 	// Decrypt opens an armored age file.
 	// Nil: the key is not at hand and only the structure is checked.
 	Decrypt func(armored string) (string, error)
+
+	// key identifies what Decrypt opens with; "" if that isn't known.
+	key func() string
+	// read is what was read with this site before.
+	read *memory[string, reading]
 }
 
 var severityName = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)

@@ -59,6 +59,7 @@ type Contact struct {
 	tests         []declaredTest
 	leaves        []leaf
 	closed        bool // some values are not at hand
+	held          bool // as an earlier release has it
 	sum           [sha256.Size]byte
 }
 
