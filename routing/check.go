@@ -62,6 +62,7 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 	problems = append(problems, reservedTemplates(base, func(p string) string { return filepath.Join(opts.BaseDir, p) })...)
 	if baseProblems.Len() == 0 {
 		warnings = append(warnings, b.warnings...)
+		warnings = append(warnings, manySubscribers(opts.Contacts.Dir, candidates)...)
 		if lint {
 			warnings = append(warnings, b.lint(site)...)
 		}

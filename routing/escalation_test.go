@@ -93,7 +93,8 @@ notification_rules:
 					chat = chat || len(pages) < 3 // sooner than the page about both
 				}
 			}
-			if d := cmp.Diff([][]string{{"Stays a"}, {"Later a"}, {"Stays a", "Stays b"}}, pages); d != "" {
+			slices.SortFunc(pages, slices.Compare)
+			if d := cmp.Diff([][]string{{"Later a"}, {"Stays a"}, {"Stays a", "Stays b"}}, pages); d != "" {
 				t.Errorf("pages (-want +got):\n%s", d)
 			}
 			if !chat {

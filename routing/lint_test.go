@@ -61,3 +61,20 @@ func TestLintOfBases(t *testing.T) {
 		t.Errorf("warnings (-want +got):\n%s", d)
 	}
 }
+
+// From 500 subscribers on, what one public alert costs is said with a number.
+func TestManySubscribers(t *testing.T) {
+	h := newHouse(t)
+	for i := range subscribersWorthAWarning - 1 {
+		h.write(fmt.Sprintf("contacts/s%d.yml", i), fmt.Sprintf("kind: subscriber\nname: X\ncontact_methods: { mail: { email: { to: s%d@exchange.example } } }\nsubscriptions: [ { notify: [mail] } ]\n", i))
+	}
+	h.write("contacts/acme.yml", hookContact("hx1"))
+	if _, warnings := Check(context.Background(), h.opts, h.base); len(warnings) > 0 {
+		t.Errorf("warnings: %v", warnings)
+	}
+	h.write("contacts/more.yml", "kind: subscriber\nname: X\ncontact_methods: { mail: { email: { to: more@exchange.example } } }\nsubscriptions: [ { notify: [mail] } ]\n")
+	problems, warnings := Check(context.Background(), h.opts, h.base)
+	if len(problems) > 0 || len(warnings) != 1 || !strings.HasPrefix(warnings[0].Error(), h.dir+"/contacts: 500 subscribers: every public alert makes a group") {
+		t.Errorf("problems: %v, warnings: %v", problems, warnings)
+	}
+}
