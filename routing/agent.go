@@ -19,7 +19,8 @@ type Agent struct {
 	opts   Options
 	site   Site
 	logger *slog.Logger
-	status atomic.Pointer[Status] // replaced, never changed
+	status atomic.Pointer[Status]    // replaced, never changed
+	phones atomic.Pointer[phonebook] // replaced, never changed
 
 	mu      sync.Mutex
 	synced  bool
@@ -153,6 +154,9 @@ func (a *Agent) Generate(ctx context.Context, from Source) (map[string][]byte, e
 			problems.Sort()
 			return nil, problems
 		}
+	}
+	if err := a.keepPhones(m.accepted, from.Live); err != nil {
+		return nil, err
 	}
 	a.report(m, rejected)
 

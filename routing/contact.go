@@ -220,7 +220,7 @@ func (c *contactReader) readMethods(n *yaml.Node) {
 		c.within(key.Value, func() {
 			for kind, settings := range c.entries(value) {
 				count++
-				c.within(kind.Value, func() { m.method = c.method(kind, settings) })
+				c.within(kind.Value, func() { m.method = c.method(kind, settings, key.Value) })
 			}
 			if count > 1 {
 				c.wrong(value, "must be one method, give each a name of its own under contact_methods")

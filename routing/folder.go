@@ -177,6 +177,7 @@ func (o *Options) withSecrets(s Site) Site {
 		b, err := readAtMost(os.Open, filepath.Join(s.SecretsDir, file), maxSecret)
 		return string(b), err
 	}
+	s.readCredential = ReadCredential
 	open := sync.OnceValues(func() (func(string) (string, error), error) {
 		if o.Contacts.AgeIdentityFile == "" {
 			return nil, errors.New("contacts.age_identity_file is not set")
@@ -196,4 +197,17 @@ func (o *Options) withSecrets(s Site) Site {
 		return decrypt(armored)
 	}
 	return s
+}
+
+// ReadCredential reads a file that holds one password.
+func ReadCredential(file string) (string, error) {
+	b, err := readAtMost(os.Open, file, maxSecret)
+	if err != nil {
+		return "", err
+	}
+	plain := strings.TrimSpace(string(b))
+	if plain == "" || textProblem(plain) != "" {
+		return "", fmt.Errorf("%s: must hold one line and nothing else", file)
+	}
+	return plain, nil
 }

@@ -165,6 +165,9 @@ func (c *Contact) compile(t terms) (*fragment, scanner.ErrorList) {
 		if l.after > 0 {
 			receiver += "/" + l.after.String()
 		}
+		if l.repeat == 0 && t.repeat < l.minRepeat {
+			l.repeat = l.minRepeat
+		}
 		leaves = append(leaves, l.route(receiver, prefix))
 		if slices.ContainsFunc(c.leaves[:i], func(earlier leaf) bool { return earlier.step == l.step }) {
 			continue // another leaf of the same receiver

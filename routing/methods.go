@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/prometheus/alertmanager/config"
+	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/stoker-project/stoker/internal/strictyaml"
@@ -22,6 +23,8 @@ type terms struct {
 	global *config.GlobalConfig // of the base
 	// version is that of the Alertmanager that will run them, such as 0.34.2; "" if it isn't known.
 	version string
+	// repeat is how often the base tells again about what goes on.
+	repeat model.Duration
 }
 
 // An integration is one entry of a receiver.
@@ -38,8 +41,8 @@ func one(section string, settings *yaml.Node) ([]integration, error) {
 	return []integration{{section: section, settings: settings}}, nil
 }
 
-// method reads the settings of a method; nil after a problem.
-func (c *contactReader) method(kind, settings *yaml.Node) method {
+// method reads the settings of a method that has a name of its own in the contact; nil after a problem.
+func (c *contactReader) method(kind, settings *yaml.Node, under string) method {
 	switch name := kind.Value; name {
 	case "email":
 		return c.email(settings)
@@ -49,10 +52,12 @@ func (c *contactReader) method(kind, settings *yaml.Node) method {
 		return c.slack(settings)
 	case "telegram":
 		return c.telegram(settings)
-	case "phone", "discord", "pagerduty", "pushover", "msteams", "mattermost":
+	case "phone":
+		return c.phone(kind, settings, under)
+	case "discord", "pagerduty", "pushover", "msteams", "mattermost":
 		c.fail(kind, "method %q is not supported yet", name)
 	default:
-		c.fail(kind, "method %q not known%s", name, strictyaml.DidYouMean(name, []string{"email", "webhook", "slack", "telegram"}))
+		c.fail(kind, "method %q not known%s", name, strictyaml.DidYouMean(name, []string{"email", "webhook", "slack", "telegram", "phone"}))
 	}
 	return nil
 }
