@@ -230,8 +230,7 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request, way string) {
 	}
 
 	// What Alertmanager doesn't wait for any longer is brought to its end: it will ask again.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), requestTimeout)
-	defer cancel()
+	ctx := context.WithoutCancel(r.Context())
 	to := strings.Join([]string{way, contact, method}, "/")
 	repeated, err := b.memory.once(r.Context(), to, g.sum(), limits[way], func() error {
 		if way == Voice {

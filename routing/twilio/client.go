@@ -76,7 +76,10 @@ func (c *client) post(ctx context.Context, resource string, form url.Values) err
 	if urlErr := new(url.Error); errors.As(err, &urlErr) {
 		err = urlErr.Err
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("Twilio hasn't answered within %s, so what became of it isn't known", requestTimeout)
+	case err != nil:
 		return fmt.Errorf("Twilio can't be reached: %w", err)
 	}
 	defer resp.Body.Close()
