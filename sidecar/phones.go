@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -66,6 +67,7 @@ func (s *Sidecar) serveBridge(l net.Listener) (serve func() error, shutdown func
 		ReadTimeout:       30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(s.logger.With("agent", "phone-bridge").Handler(), slog.LevelDebug),
 	}
 	file := phoneOf(s.cfg).BridgeWebConfigFile
 	serve = func() error {
