@@ -153,7 +153,7 @@ func (c *Config) validate() error {
 }
 
 // keyPath is what an error of a section begins with.
-var keyPath = regexp.MustCompile(`^([a-z_]+(?:\[\d+\])?(?:\.[a-z_]+(?:\[\d+\])?)*): `)
+var keyPath = regexp.MustCompile(`^([a-z0-9_]+(?:\[\d+\])?(?:\.[a-z0-9_]+(?:\[\d+\])?)*): `)
 
 // placed puts the joined errors of a section at the lines of the keys that they begin with.
 func placed(filename string, top *yaml.Node, key string, err error) (list scanner.ErrorList) {

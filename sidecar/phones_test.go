@@ -175,11 +175,12 @@ func TestRoutingConfig(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "stoker.yml")
 	for source, want := range map[string]string{
-		"alertmanager: { url: 'http://a:1', source_dir: a, output_dir: b }\nrouting: {}\n":                                                       file + ":2:10: routing: needs the sections contacts and alertmanager: it says how the one is reached by the other",
-		"alertmanager: { url: 'http://a:1', source_dir: a, output_dir: b }\ncontacts: { dir: c }\nrouting: {}\n":                                 "",
-		"alertmanager: { url: 'http://a:1', source_dir: a, output_dir: b }\ncontacts: { dir: c }\nrouting:\n  phone: { provider: sn }\n":         file + `:4:22: routing.phone.provider: "sn" not known, it is sns, twilio or webhook`,
-		"alertmanager: { url: 'http://a:1', source_dir: a, output_dir: b }\ncontacts: { dir: c }\nrouting:\n  phone: { provider: sns }\n":        file + `:4:3: routing.phone.sigv4: missing, provider sns needs it`,
-		"alertmanager: { url: 'http://a:1', source_dir: a, output_dir: b }\ncontacts: { dir: c }\nrouting:\n  phone: { from: x, providr: sn }\n": file + `:4:21: field "providr" not known, did you mean "provider"?`,
+		"alertmanager: { url: 'http://a:1', source_dir: a, output_dir: b }\nrouting: {}\n":                                                                            file + ":2:10: routing: needs the sections contacts and alertmanager: it says how the one is reached by the other",
+		"alertmanager: { url: 'http://a:1', source_dir: a, output_dir: b }\ncontacts: { dir: c }\nrouting: {}\n":                                                      "",
+		"alertmanager: { url: 'http://a:1', source_dir: a, output_dir: b }\ncontacts: { dir: c }\nrouting:\n  phone: { provider: sn }\n":                              file + `:4:22: routing.phone.provider: "sn" not known, it is sns, twilio or webhook`,
+		"alertmanager: { url: 'http://a:1', source_dir: a, output_dir: b }\ncontacts: { dir: c }\nrouting:\n  phone: { provider: sns }\n":                             file + `:4:10: routing.phone.sigv4: missing, provider sns needs it`,
+		"alertmanager: { url: 'http://a:1', source_dir: a, output_dir: b }\ncontacts: { dir: c }\nrouting:\n  phone:\n    provider: sns\n    sigv4: { profile: x }\n": file + `:6:12: routing.phone.sigv4.region: missing, such as eu-central-1`,
+		"alertmanager: { url: 'http://a:1', source_dir: a, output_dir: b }\ncontacts: { dir: c }\nrouting:\n  phone: { from: x, providr: sn }\n":                      file + `:4:21: field "providr" not known, did you mean "provider"?`,
 	} {
 		if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
 			t.Fatal(err)
