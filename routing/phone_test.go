@@ -17,11 +17,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/alertmanager/alert"
 	"github.com/prometheus/alertmanager/dispatch"
 	"github.com/prometheus/alertmanager/notify"
 	amwebhook "github.com/prometheus/alertmanager/notify/webhook"
 	"github.com/prometheus/alertmanager/template"
-	"github.com/prometheus/alertmanager/types"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/common/promslog"
 	"go.yaml.in/yaml/v3"
@@ -190,7 +190,7 @@ func TestPhoneRepeats(t *testing.T) {
 
 // What is about the bridge doesn't go over the bridge. Other providers know of none.
 func TestNotViaPhone(t *testing.T) {
-	alert := model.LabelSet{"prep": "hx1", "severity": "critical", NotVia: "phone"}
+	about := model.LabelSet{"prep": "hx1", "severity": "critical", NotVia: "phone"}
 	for _, test := range []struct {
 		config *PhoneConfig
 		want   []string
@@ -201,10 +201,10 @@ func TestNotViaPhone(t *testing.T) {
 		site := phoneSite(test.config)
 		got, _ := mergeAs(t, "0.34.2", phoneBase, site, parse(t, "acme.yml", phoneContact, site))
 		leaves := leavesByStem(dispatch.NewRoute(loadFile(t, []byte(got)).Route, nil))["acme"]
-		if diff := cmp.Diff(test.want, told(leaves, alert)); diff != "" {
+		if diff := cmp.Diff(test.want, told(leaves, about)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.config.Provider, diff)
 		}
-		other := alert.Clone()
+		other := about.Clone()
 		other[NotVia] = "mail"
 		if diff := cmp.Diff([]string{"mail", "oncall", "text"}, told(leaves, other)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.config.Provider, diff)
@@ -350,9 +350,9 @@ func notifyAt(t *testing.T, conf *amwebhook.WebhookConfig, to, summary string) {
 	}
 	ctx := notify.WithGroupKey(t.Context(), "key")
 	ctx = notify.WithReceiverName(ctx, "contact/acme/oncall")
-	var alerts []*types.Alert
+	var alerts []*alert.Alert
 	for _, name := range []string{"DiskFull", "NodeDown"} {
-		alerts = append(alerts, &types.Alert{Alert: model.Alert{
+		alerts = append(alerts, &alert.Alert{Alert: model.Alert{
 			Labels:      model.LabelSet{"alertname": model.LabelValue(name), "prep": "hx1", "prep_name": "Acme"},
 			Annotations: model.LabelSet{"summary": model.LabelValue(summary)},
 			StartsAt:    time.Now().Add(-time.Minute), EndsAt: time.Now().Add(time.Hour),

@@ -78,9 +78,9 @@ func (c *client) post(ctx context.Context, resource string, form url.Values) err
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("Twilio hasn't answered within %s, so what became of it isn't known", requestTimeout)
+		return fmt.Errorf("no answer from Twilio within %s, so what became of it isn't known", requestTimeout)
 	case err != nil:
-		return fmt.Errorf("Twilio can't be reached: %w", err)
+		return fmt.Errorf("can't reach Twilio: %w", err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode/100 == 2 {
