@@ -12,7 +12,6 @@ import (
 
 	"github.com/prometheus/alertmanager/config"
 	"github.com/prometheus/alertmanager/config/receiver"
-	commoncfg "github.com/prometheus/common/config"
 	"github.com/prometheus/common/promslog"
 	"go.yaml.in/yaml/v3"
 
@@ -87,6 +86,9 @@ func (c *alertmanagerCheck) run() {
 // load loads the main file, by the very function that the server calls if that is of our version. What it returns is
 // nil if there are errors, and if only a server of another version can tell whether it loads.
 func (c *alertmanagerCheck) load() (cfg *config.Config) {
+	if cfg = c.last.take(c.files[c.main], c.dir); cfg != nil {
+		return cfg // The same bytes as on disk.
+	}
 	if !c.lenient() {
 		err := guard(func() (err error) {
 			cfg, err = config.LoadFile(c.staged.main)
@@ -106,10 +108,7 @@ func (c *alertmanagerCheck) load() (cfg *config.Config) {
 	cfg, found := loadAlertmanager(c.name(c.main), c.files[c.main], c.staged.facts)
 	c.add(found)
 	if cfg != nil {
-		for i, t := range cfg.Templates {
-			cfg.Templates[i] = commoncfg.JoinDir(c.dir, t)
-		}
-		setDirectories(cfg, c.dir)
+		inFolder(cfg, c.dir)
 	}
 	return cfg
 }

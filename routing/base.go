@@ -32,6 +32,10 @@ type base struct {
 	config   *config.Config
 	version  string // of the Alertmanager that will run it, "" if it isn't known
 	warnings scanner.ErrorList
+	// load reads a merged file as Alertmanager would.
+	load func(data []byte) (*config.Config, error)
+	// made is what was made of contacts for this base before.
+	made *memory[*Contact, *made]
 }
 
 // terms returns what contact methods have to go by.
@@ -61,7 +65,11 @@ func readBase(file string, data []byte, version string) (*base, scanner.ErrorLis
 	if doc == nil {
 		return nil, r.problems
 	}
-	b := &base{file: file, doc: doc, version: version}
+	b := &base{file: file, doc: doc, version: version, made: &memory[*Contact, *made]{}}
+	b.load = func(data []byte) (*config.Config, error) {
+		cfg, _, err := load(data)
+		return cfg, err
+	}
 	r.noNulls(doc, "")
 	if r.problems.Len() > 0 {
 		return nil, r.problems
@@ -150,7 +158,7 @@ func (r *reader) upstream(root *yaml.Node, data []byte, err error) {
 	if m := quotedName.FindStringSubmatch(msg); m != nil && pos.Line == 1 {
 		pos = position(r.file, lastScalar(root, m[1]))
 	}
-	r.problems.Add(pos, strings.TrimPrefix(msg, "yaml: "))
+	r.problems.Add(pos, strictyaml.WithoutURL(strings.TrimPrefix(msg, "yaml: ")))
 }
 
 // lastScalar returns the last node below n that has this value; n if there is none.

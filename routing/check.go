@@ -1,10 +1,12 @@
 package routing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"go/scanner"
 	"os"
+	"path/filepath"
 	"slices"
 )
 
@@ -56,11 +58,14 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 	if closed {
 		warnings = append(warnings, noPosition(opts.Contacts.Dir, "some secrets or encrypted values are not at hand here, they were checked in structure only"))
 	}
+	version := opts.AlertmanagerVersion
 	if base == nil {
 		base = map[string][]byte{MainFile: []byte(anyBase)}
+		version = cmp.Or(version, libraryVersion)
 	}
-	b, baseProblems := opts.readMainFile(base, opts.AlertmanagerVersion)
+	b, baseProblems := opts.readMainFile(base, version)
 	problems = append(problems, baseProblems...)
+	problems = append(problems, reservedTemplates(base, func(p string) string { return filepath.Join(opts.BaseDir, p) })...)
 	if baseProblems.Len() == 0 {
 		warnings = append(warnings, b.warnings...)
 		if len(candidates) > 0 {
@@ -86,6 +91,7 @@ global:
   smtp_from: alertmanager@example.invalid
   slack_api_url: https://example.invalid/
   telegram_bot_token: any
+  mattermost_webhook_url: https://example.invalid/
 route: {receiver: base}
 receivers: [{name: base}]
 `

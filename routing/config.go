@@ -103,6 +103,10 @@ type Site struct {
 
 	// readCredential returns the content of a file that Phone names. Nil: it is not at hand.
 	readCredential func(file string) (string, error)
+	// key identifies what Decrypt opens with; "" if that isn't known.
+	key func() string
+	// read is what was read with this site before.
+	read *memory[string, reading]
 }
 
 var severityName = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)

@@ -59,6 +59,7 @@ type Contact struct {
 	tests         []declaredTest
 	leaves        []leaf
 	closed        bool // some values are not at hand
+	held          bool // as an earlier release has it
 	sum           [sha256.Size]byte
 }
 
@@ -220,7 +221,7 @@ func (c *contactReader) readMethods(n *yaml.Node) {
 		c.within(key.Value, func() {
 			for kind, settings := range c.entries(value) {
 				count++
-				c.within(kind.Value, func() { m.method = c.method(kind, settings, key.Value) })
+				c.within(kind.Value, func() { m.method = c.method(kind, settings) })
 			}
 			if count > 1 {
 				c.wrong(value, "must be one method, give each a name of its own under contact_methods")

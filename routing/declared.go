@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/alertmanager/config"
 	"github.com/prometheus/alertmanager/dispatch"
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
@@ -73,12 +74,31 @@ func (c *Contact) checkTests(leaves []*dispatch.Route, site Site) scanner.ErrorL
 func leavesByStem(tree *dispatch.Route) map[string][]*dispatch.Route {
 	leaves := map[string][]*dispatch.Route{}
 	for _, route := range tree.Routes {
-		if rest, ours := strings.CutPrefix(route.RouteOpts.Receiver, reservedPrefix); ours {
-			stem, _, _ := strings.Cut(rest, "/")
+		if stem, ours := stemOf(route.RouteOpts.Receiver); ours {
 			leaves[stem] = append(leaves[stem], route)
 		}
 	}
 	return leaves
+}
+
+// stemOf returns the contact that a receiver is of.
+func stemOf(receiver string) (stem string, ours bool) {
+	rest, ours := strings.CutPrefix(receiver, reservedPrefix)
+	stem, _, _ = strings.Cut(rest, "/")
+	return stem, ours
+}
+
+// only returns the root of a merged tree with the leaves of some contacts, and nothing else below it. They do there what
+// they do in the whole, and a tree of thousands takes a while to make.
+func only(root *config.Route, stems map[string]bool) *config.Route {
+	some := *root
+	some.Routes = nil
+	for _, route := range root.Routes {
+		if stem, ours := stemOf(route.Receiver); ours && stems[stem] {
+			some.Routes = append(some.Routes, route)
+		}
+	}
+	return &some
 }
 
 // alerts returns labels completed by what makes an alert this contact's: once for each owner and network.

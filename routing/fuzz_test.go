@@ -31,7 +31,7 @@ func FuzzParseContact(f *testing.F) {
 			expectPositions(t, "acme.yml", err, len(data) <= maxContactFile)
 			return
 		}
-		merged, err := Merge(base, []*Contact{c}, testSite())
+		merged, err := mergeFor(libraryVersion, base, []*Contact{c}, testSite())
 		if err != nil {
 			if len(c.tests) == 0 {
 				t.Fatalf("a contact without problems can't be merged: %v", err)
@@ -53,7 +53,7 @@ func FuzzMerge(f *testing.F) {
 	contacts := randomContacts(f, rand.New(rand.NewPCG(9, 10)), 3)
 	f.Fuzz(func(t *testing.T, base []byte) {
 		r := rand.New(rand.NewPCG(11, 12))
-		merged, err := Merge(base, contacts, testSite())
+		merged, err := mergeFor(libraryVersion, base, contacts, testSite())
 		if err != nil {
 			expectPositions(t, MainFile, err, true)
 			return
@@ -70,7 +70,7 @@ func FuzzMerge(f *testing.F) {
 				t.Fatalf("contacts change what the base does with %s (-alone +merged):\n%s", set, diff)
 			}
 		}
-		if again, err := Merge(base, contacts, testSite()); err != nil || string(again) != string(merged) {
+		if again, err := mergeFor(libraryVersion, base, contacts, testSite()); err != nil || string(again) != string(merged) {
 			t.Errorf("the same again gives other bytes, error %v", err)
 		}
 	})

@@ -25,6 +25,10 @@ type terms struct {
 	version string
 	// repeat is how often the base tells again about what goes on.
 	repeat model.Duration
+	// stem, location and kind are the contact's, and method is the name that it gave to the method.
+	stem, location, kind, method string
+	// held says that the contact is as an earlier release has it.
+	held bool
 }
 
 // An integration is one entry of a receiver.
@@ -41,8 +45,12 @@ func one(section string, settings *yaml.Node) ([]integration, error) {
 	return []integration{{section: section, settings: settings}}, nil
 }
 
-// method reads the settings of a method that has a name of its own in the contact; nil after a problem.
-func (c *contactReader) method(kind, settings *yaml.Node, under string) method {
+var methodNames = []string{
+	"email", "webhook", "slack", "telegram", "discord", "pagerduty", "pushover", "msteams", "mattermost", "phone",
+}
+
+// method reads the settings of a method; nil after a problem.
+func (c *contactReader) method(kind, settings *yaml.Node) method {
 	switch name := kind.Value; name {
 	case "email":
 		return c.email(settings)
@@ -52,12 +60,20 @@ func (c *contactReader) method(kind, settings *yaml.Node, under string) method {
 		return c.slack(settings)
 	case "telegram":
 		return c.telegram(settings)
+	case "discord":
+		return c.discord(settings)
+	case "pagerduty":
+		return c.pagerduty(settings)
+	case "pushover":
+		return c.pushover(settings)
+	case "msteams":
+		return c.msteams(settings)
+	case "mattermost":
+		return c.mattermost(settings)
 	case "phone":
-		return c.phone(kind, settings, under)
-	case "discord", "pagerduty", "pushover", "msteams", "mattermost":
-		c.fail(kind, "method %q is not supported yet", name)
+		return c.phone(kind, settings)
 	default:
-		c.fail(kind, "method %q not known%s", name, strictyaml.DidYouMean(name, []string{"email", "webhook", "slack", "telegram", "phone"}))
+		c.fail(kind, "method %q not known%s", name, strictyaml.DidYouMean(name, methodNames))
 	}
 	return nil
 }
@@ -76,7 +92,12 @@ func (m email) integrations(t terms) ([]integration, error) {
 	if t.global.SMTPSmarthost.String() == "" || t.global.SMTPFrom == "" {
 		return nil, fmt.Errorf("email needs smtp_smarthost and smtp_from under global in %s", MainFile)
 	}
-	return one("email_configs", object("to", text(m.to.text("someone@example.invalid"))))
+	return one("email_configs", object(
+		"to", text(m.to.text("someone@example.invalid")),
+		"headers", object("Subject", template(t.message("text.head"))),
+		"html", template(t.message("email.html")),
+		"text", template(t.message("text.body")),
+	))
 }
 
 type webhook struct{ url value }
@@ -89,8 +110,10 @@ func (c *contactReader) webhook(n *yaml.Node) method {
 	return m
 }
 
-func (m webhook) integrations(terms) ([]integration, error) {
-	if m.url.file != "" {
+// What is posted is Alertmanager's own JSON.
+func (m webhook) integrations(t terms) ([]integration, error) {
+	// 0.27 knows url_file, but crashes when such a webhook answers with an error.
+	if m.url.file != "" && t.has(0, 28) {
 		return one("webhook_configs", object("url_file", text(m.url.file)))
 	}
 	return one("webhook_configs", object("url", text(m.url.text("https://example.invalid/"))))
@@ -133,8 +156,15 @@ func (m slack) integrations(t terms) ([]integration, error) {
 	if m.channel != "" {
 		set(settings, "channel", text(m.channel))
 	}
+	set(settings, "title", template(t.message("slack.head")))
+	set(settings, "title_link", template(show("alerts")))
+	set(settings, "text", template(t.message("slack.body")))
+	set(settings, "fallback", template(t.message("slack.head")))
+	set(settings, "color", template(attachmentColor))
 	return one("slack_configs", settings)
 }
+
+const attachmentColor = `{{ if eq .Status "resolved" }}good{{ else }}{{ template "stoker.severity.color" . }}{{ end }}`
 
 type telegram struct {
 	chatID   value
@@ -154,8 +184,12 @@ func (c *contactReader) telegram(n *yaml.Node) method {
 }
 
 func (m telegram) integrations(t terms) ([]integration, error) {
-	// chat_id_file came with Alertmanager 0.31, and a chat's number opens nothing.
-	settings := object("chat_id", number(m.chatID.text("1")))
+	settings := object()
+	if m.chatID.file != "" && t.has(0, 31) {
+		set(settings, "chat_id_file", text(m.chatID.file))
+	} else {
+		set(settings, "chat_id", number(m.chatID.text("1")))
+	}
 	switch {
 	case m.botToken == nil && t.global.TelegramBotToken == "" && t.global.TelegramBotTokenFile == "":
 		return nil, fmt.Errorf("telegram without bot_token needs telegram_bot_token under global in %s", MainFile)
@@ -165,6 +199,13 @@ func (m telegram) integrations(t terms) ([]integration, error) {
 	default:
 		set(settings, "bot_token", text(m.botToken.text("1:closed")))
 	}
+	// Before 0.28 Telegram isn't told the mode, and tags would be shown as they are.
+	message, mode := "text", ""
+	if t.has(0, 28) {
+		message, mode = "telegram", "HTML"
+	}
+	set(settings, "message", template(t.message(message+".message")))
+	set(settings, "parse_mode", text(mode))
 	return one("telegram_configs", settings)
 }
 

@@ -31,16 +31,14 @@ const (
 // A phone is called or sent text messages.
 type phone struct {
 	provider   *PhoneConfig
-	stem, name string // of the contact and of the method, by which the bridge finds the number
 	number     value
 	sms, voice bool
 	language   string // as twilio.Languages has it; "" if none is given
 	credential value  // what the provider's credential file holds
-	identity   string // the identity label
 }
 
-func (c *contactReader) phone(kind, n *yaml.Node, name string) method {
-	m := phone{provider: c.site.Phone, stem: c.contact.Stem, name: name, identity: c.site.IdentityLabel}
+func (c *contactReader) phone(kind, n *yaml.Node) method {
+	m := phone{provider: c.site.Phone}
 	if m.provider == nil {
 		c.fail(kind, "phone needs routing.phone in stoker.yml, with a provider: sns, twilio or webhook")
 		m.provider = &PhoneConfig{}
@@ -142,9 +140,9 @@ const anyNumber = "+442079460000"
 func (m phone) integrations(t terms) ([]integration, error) {
 	switch m.provider.Provider {
 	case Twilio:
-		return m.overBridge(), nil
+		return m.overBridge(t), nil
 	case SNS:
-		return m.overSNS(), nil
+		return m.overSNS(t), nil
 	case Webhook:
 		return m.overWebhook(t)
 	}
@@ -163,7 +161,8 @@ func (m phone) ways() (ways []string) {
 	return ways
 }
 
-func (m phone) overBridge() (list []integration) {
+// The bridge finds the number by the names of the contact and the method.
+func (m phone) overBridge(t terms) (list []integration) {
 	for _, way := range m.ways() {
 		http := object(
 			"authorization", object("credentials", text(twilio.Token(m.credential.text("closed")))),
@@ -174,7 +173,7 @@ func (m phone) overBridge() (list []integration) {
 		list = append(list, integration{
 			section: "webhook_configs",
 			settings: object(
-				"url", text(strings.Join([]string{m.provider.bridge(), way, m.stem, m.name}, "/")),
+				"url", text(strings.Join([]string{m.provider.bridge(), way, t.stem, t.method}, "/")),
 				"max_alerts", number(maxPhoneAlerts),
 				"http_config", http),
 			firingOnly: way == twilio.Voice,
@@ -183,7 +182,7 @@ func (m phone) overBridge() (list []integration) {
 	return list
 }
 
-func (m phone) overSNS() []integration {
+func (m phone) overSNS(t terms) []integration {
 	sigv4 := object("region", text(m.provider.Sigv4.Region))
 	for _, key := range []struct{ name, value string }{
 		{"access_key", m.provider.Sigv4.AccessKey},
@@ -202,7 +201,7 @@ func (m phone) overSNS() []integration {
 		"phone_number", text(m.number.text(anyNumber)),
 		"sigv4", sigv4,
 		"subject", text(""), // text messages have none
-		"message", text(m.message()+"{{ $text }}"),
+		"message", template(phoneText(t.site.IdentityLabel)+"{{ $text }}"),
 		// What AWS delivers first, and at any hour.
 		"attributes", object("AWS.SNS.SMS.SMSType", text("Transactional")))
 	if m.provider.APIURL != "" {
@@ -211,16 +210,10 @@ func (m phone) overSNS() []integration {
 	return []integration{{section: "sns_configs", settings: settings}}
 }
 
-// payloadSince is the first Alertmanager that sends a payload as it is written: those before turn a number with a plus
-// sign into an integer.
-const payloadSince = "0.34"
-
 func (m phone) overWebhook(t terms) (list []integration, err error) {
-	if !since(t.version, payloadSince) {
-		if t.version == "" {
-			return nil, fmt.Errorf("phone by webhook needs Alertmanager %s or newer, and it isn't known which one runs: alertmanager.version in stoker.yml can say it", payloadSince)
-		}
-		return nil, fmt.Errorf("phone by webhook needs Alertmanager %s or newer, %s runs", payloadSince, t.version)
+	// Those before turn a number with a plus sign into an integer.
+	if err := t.needs("phone by webhook", 0, 34); err != nil {
+		return nil, err
 	}
 	http := object("follow_redirects", boolean(false))
 	if a := m.provider.BasicAuth; a != nil {
@@ -238,48 +231,35 @@ func (m phone) overWebhook(t terms) (list []integration, err error) {
 		if way == twilio.Voice {
 			request = m.provider.Voice
 		}
-		payload, err := m.payload(request.Payload)
+		payload, err := m.payload(request.Payload, t.site.IdentityLabel)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, integration{
 			section:    "webhook_configs",
-			settings:   object("url", text(request.URL), "payload", text(payload), "http_config", http),
+			settings:   object("url", text(request.URL), "payload", template(payload), "http_config", http),
 			firingOnly: way == twilio.Voice,
 		})
 	}
 	return list, nil
 }
 
-// since reports whether version is at least first, both like 0.34.2. What isn't known is older.
-func since(version, first string) bool {
-	parts := func(s string) (n [3]int) {
-		s, _, _ = strings.Cut(s, "-")
-		for i, p := range strings.SplitN(s, ".", 3) {
-			n[i], _ = strconv.Atoi(p)
-		}
-		return n
-	}
-	a, b := parts(version), parts(first)
-	return slices.Compare(a[:], b[:]) >= 0
-}
-
-// message is a template that sets $text to what a group of alerts is about, in one line of at most 300 characters. It
+// phoneText is a template that sets $text to what a group of alerts is about, in one line of at most 300 characters. It
 // is made of functions that Alertmanager has had since 0.27, and stands where it's used: what a named template says
 // can't be made part of JSON.
-func (m phone) message() string {
+func phoneText(identity string) string {
 	return `{{ $told := .Alerts.Firing }}{{ if eq .Status "resolved" }}{{ $told = .Alerts }}{{ end }}` +
 		`{{ $names := "" }}{{ $last := "" }}{{ range $told }}{{ if ne .Labels.alertname $last }}` +
 		`{{ if $names }}{{ $names = printf "%s, %s" $names .Labels.alertname }}{{ else }}{{ $names = .Labels.alertname }}{{ end }}` +
 		`{{ $last = .Labels.alertname }}{{ end }}{{ end }}` +
 		`{{ $text := printf "%s: %d %.100s" (.Status | toUpper) (len $told) $names }}` +
-		`{{ with index .CommonLabels "` + m.identity + `_name" }}{{ $text = printf "%s (%.50s)" $text . }}{{ end }}` +
+		`{{ with index .CommonLabels "` + identity + `_name" }}{{ $text = printf "%s (%.50s)" $text . }}{{ end }}` +
 		`{{ if $told }}{{ with (index $told 0).Annotations.summary }}{{ $text = printf "%s: %s" $text . }}{{ end }}{{ end }}` +
 		`{{ $text = reReplaceAll "[\\p{C}\\p{Z}\\x{fffe}\\x{ffff}]+" " " $text | printf "%.300s" }}`
 }
 
 // payload makes a template of a payload: JSON, in which everything that isn't known yet goes through toJson.
-func (m phone) payload(source string) (string, error) {
+func (m phone) payload(source, identity string) (string, error) {
 	dec := json.NewDecoder(strings.NewReader(source))
 	dec.UseNumber()
 	var v any
@@ -292,7 +272,7 @@ func (m phone) payload(source string) (string, error) {
 	}
 	known := strings.NewReplacer("$(number)", m.number.text(anyNumber), "$(language)", language)
 	var b bytes.Buffer
-	b.WriteString(m.message())
+	b.WriteString(phoneText(identity))
 	writePayload(&b, v, known.Replace)
 	return b.String(), nil
 }

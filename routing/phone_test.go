@@ -21,7 +21,7 @@ import (
 	"github.com/prometheus/alertmanager/dispatch"
 	"github.com/prometheus/alertmanager/notify"
 	amwebhook "github.com/prometheus/alertmanager/notify/webhook"
-	"github.com/prometheus/alertmanager/template"
+	amtemplate "github.com/prometheus/alertmanager/template"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/common/promslog"
 	"go.yaml.in/yaml/v3"
@@ -333,7 +333,7 @@ func TestPayload(t *testing.T) {
 // notifyAt sends two alerts as Alertmanager does, to another URL.
 func notifyAt(t *testing.T, conf *amwebhook.WebhookConfig, to, summary string) {
 	t.Helper()
-	tmpl, err := template.FromGlobs(nil)
+	tmpl, err := amtemplate.FromGlobs(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

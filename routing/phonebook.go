@@ -114,6 +114,6 @@ func notAtHand(s Site) Site {
 		}
 		return plain, nil
 	}
-	s.readCredential = nil
+	s.readCredential, s.read = nil, nil
 	return s
 }

@@ -42,7 +42,9 @@ var (
 
 const (
 	maxSecret = 64 << 10
-	maxValue  = 4 << 10
+	// maxIdentities is what age itself reads of a file with keys.
+	maxIdentities = 1 << 20
+	maxValue      = 4 << 10
 )
 
 // value reads an address or token that is plain, {secret: name} or {age: armored}, and lets check say what

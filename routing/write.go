@@ -25,16 +25,33 @@ type fragment struct {
 
 func newFragment(file string, leaves, receivers, intervals []*yaml.Node) (*fragment, error) {
 	f := &fragment{file: file, items: map[string][]byte{}}
-	for key, nodes := range map[string][]*yaml.Node{routesList: leaves, receiversList: receivers, intervalsList: intervals} {
-		if len(nodes) == 0 {
-			continue
+	doc := object()
+	for _, part := range []struct {
+		key   string
+		nodes []*yaml.Node
+	}{{routesList, leaves}, {receiversList, receivers}, {intervalsList, intervals}} {
+		if len(part.nodes) > 0 {
+			set(doc, part.key, list(part.nodes...))
 		}
-		data, err := encode(list(nodes...))
-		if err != nil {
-			return nil, err
-		}
-		f.items[key] = data
 	}
+	if len(doc.Content) == 0 {
+		return f, nil
+	}
+	data, err := encode(doc)
+	if err != nil {
+		return nil, err
+	}
+	// The items of a list, and what goes on over several lines, begin with a dash or a space.
+	key, start, at := "", 0, 0
+	for line := range bytes.Lines(data) {
+		if line[0] != '-' && line[0] != ' ' && line[0] != '\n' {
+			f.items[key] = data[start:at]
+			key, start = string(bytes.TrimRight(line, ":\n")), at+len(line)
+		}
+		at += len(line)
+	}
+	f.items[key] = data[start:]
+	delete(f.items, "")
 	return f, nil
 }
 
@@ -109,6 +126,9 @@ func (b *base) wrap(marks map[string]string) *yaml.Node {
 	}
 	set(route, routesList, routes)
 	set(root, "route", route)
+	if len(marks) > 0 {
+		addTemplates(root)
+	}
 	for _, key := range []string{receiversList, intervalsList} {
 		if mark, ok := marks[key]; ok {
 			set(root, key, extend(get(root, key), word(mark)))

@@ -215,6 +215,20 @@ func Locate(filename string, data []byte, msg string) (token.Position, string) {
 	return pos, msg
 }
 
+// badURL is how net/url complains of what it can't parse: it quotes all of it, and mostly the bad piece once more.
+var badURL = regexp.MustCompile(`parse ("(?:[^"\\]|\\.)*"): (?:net/url: )?(.*)$`)
+
+// WithoutURL takes a URL that can't be parsed out of a message, since it may hold a password or be a secret itself. The
+// message has a position, where whoever may read the file finds it.
+func WithoutURL(msg string) string {
+	m := badURL.FindStringSubmatchIndex(msg)
+	if m == nil {
+		return msg
+	}
+	why, _, _ := strings.Cut(msg[m[4]:m[5]], ` "`)
+	return msg[:m[0]] + "not a URL: " + why
+}
+
 // typed turns "!!str `x`" into the words of somebody who edits a file.
 func typed(value string) string {
 	tag, text, _ := strings.Cut(value, " ")

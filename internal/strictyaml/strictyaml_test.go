@@ -2,6 +2,7 @@ package strictyaml_test
 
 import (
 	"go/scanner"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -78,4 +79,26 @@ func FuzzDecode(f *testing.F) {
 		var s section
 		strictyaml.Decode("f.yml", data, &s)
 	})
+}
+
+func TestWithoutURL(t *testing.T) {
+	for _, bad := range []string{
+		"http://user:S3CRET@[bad", "https://hooks.example/S3CRET%zz", "http://user:S3CRET/x@host", "https://h/S3CRET\x7f", "http://S3C\"RET:x y/",
+		"http://user:S3C RET@host", "://S3CRET", "1http:S3CRET", "http://h:S3CRET",
+	} {
+		_, err := url.Parse(bad)
+		if err == nil {
+			t.Errorf("%q is a URL", bad)
+			continue
+		}
+		for _, msg := range []string{err.Error(), "receivers: " + err.Error()} {
+			got := strictyaml.WithoutURL(msg)
+			if strings.Contains(got, "S3C") || strings.Contains(got, "RET") || !strings.Contains(got, "not a URL: ") {
+				t.Errorf("%s: %s", msg, got)
+			}
+		}
+	}
+	if got := strictyaml.WithoutURL(`undefined receiver "a" used in route`); got != `undefined receiver "a" used in route` {
+		t.Error(got)
+	}
 }
