@@ -27,6 +27,7 @@ import (
 	"go.yaml.in/yaml/v3"
 	yamlv2 "gopkg.in/yaml.v2"
 
+	"github.com/stoker-project/stoker/routing/twilio"
 	"github.com/stoker-project/stoker/routing/twiliotest"
 )
 
@@ -597,5 +598,63 @@ func TestPhoneNeverPrints(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// What an earlier release does by a payload goes on where nobody can say which Alertmanager runs, as in an init container.
+func TestPayloadIsHeld(t *testing.T) {
+	h := newHouse(t)
+	h.opts.Phone = webhookConfig()
+	h.restart()
+	h.write("contacts/acme.yml", phoneContact)
+	h.sync()
+	publish := func(version string) []byte {
+		t.Helper()
+		files, err := h.agent.Generate(t.Context(), Source{Base: h.base, Live: h.live, Version: version})
+		if err != nil {
+			t.Fatal(err)
+		}
+		live := fstest.MapFS{}
+		for name, data := range files {
+			live[name] = &fstest.MapFile{Data: data}
+		}
+		h.live = live
+		return files[MainFile]
+	}
+	before := publish("0.34.2")
+	h.restart()
+	if after := publish(""); string(after) != string(before) {
+		t.Errorf("(-before +after):\n%s", cmp.Diff(string(before), string(after)))
+	}
+}
+
+// A new auth token makes new webhooks, though no contact file has changed.
+func TestAuthTokenChanges(t *testing.T) {
+	h := phoneHouse(t)
+	h.write("contacts/acme.yml", phoneContact)
+	token := func() string {
+		t.Helper()
+		h.publish()
+		main := string(h.live.(fstest.MapFS)[MainFile].Data)
+		_, rest, _ := strings.Cut(main, "credentials: \"")
+		found, _, _ := strings.Cut(rest, "\"")
+		if strings.Count(main, found) != 3 {
+			t.Errorf("%s is not in all of\n%s", found, main)
+		}
+		return found
+	}
+	h.sync()
+	if got := token(); got != twilio.Token(twilioPassword) {
+		t.Errorf("token %s", got)
+	}
+	if changed, _ := h.sync(); changed {
+		t.Error("changed without a reason")
+	}
+	h.write("twilio-token", "another")
+	if changed, _ := h.sync(); !changed {
+		t.Error("not changed by another auth token")
+	}
+	if got := token(); got != twilio.Token("another") {
+		t.Errorf("token %s", got)
 	}
 }
