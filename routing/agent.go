@@ -21,7 +21,8 @@ type Agent struct {
 	opts   Options
 	site   Site
 	logger *slog.Logger
-	status atomic.Pointer[Status] // replaced, never changed
+	status atomic.Pointer[Status]    // replaced, never changed
+	phones atomic.Pointer[phonebook] // replaced, never changed
 
 	mu      sync.Mutex
 	synced  bool
@@ -148,6 +149,9 @@ func (a *Agent) Generate(ctx context.Context, from Source) (map[string][]byte, e
 	a.remember(b, from)
 	m, rejected, err := a.merge(b, from.Live)
 	if err != nil {
+		return nil, err
+	}
+	if err := a.keepPhones(m.accepted, from.Live); err != nil {
 		return nil, err
 	}
 	a.report(m, rejected)

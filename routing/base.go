@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/prometheus/alertmanager/config"
+	"github.com/prometheus/alertmanager/dispatch"
+	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 	yamlv2 "gopkg.in/yaml.v2"
 
@@ -38,7 +40,11 @@ type base struct {
 
 // terms returns what contact methods have to go by.
 func (b *base) terms(site Site) terms {
-	return terms{site: site, global: b.config.Global, version: b.version}
+	repeat := model.Duration(dispatch.DefaultRouteOpts.RepeatInterval)
+	if r := b.config.Route.RepeatInterval; r != nil {
+		repeat = *r
+	}
+	return terms{site: site, global: b.config.Global, version: b.version, repeat: repeat}
 }
 
 // readMainFile reads the base out of a source tree.

@@ -27,6 +27,13 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 	if _, err := os.Stat(opts.Contacts.AgeIdentityFile); err == nil {
 		site.Decrypt = open.Decrypt
 	}
+	if opts.Phone != nil {
+		if _, err := os.Stat(opts.Phone.credentialFile()); err == nil {
+			site.readCredential = open.readCredential
+		}
+	} else if base == nil && site.Phone == nil {
+		site.Phone = &PhoneConfig{} // how they are reached is decided elsewhere
+	}
 	methods := site
 	if opts.ExportersOnly {
 		methods = structure

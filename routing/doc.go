@@ -16,6 +16,7 @@
 //	  chat: { telegram: { chat_id: "-1001234567890" } }
 //	  talk: { slack: { api_url: { secret: talk }, channel: "#ops" } }
 //	  hook: { webhook: { url: { age: "-----BEGIN AGE …" } } }
+//	  call: { phone: { number: +442079460123, via: [sms, voice], language: en-GB } }
 //	notification_rules:
 //	- { notify: [chat], min_severity: warning, quiet_hours: night }
 //	- { notify: [mail, hook], min_severity: critical }
@@ -67,6 +68,14 @@
 // lists as its last. It is written once for each dialect of markup. Labels and annotations come from anybody, so they are
 // shown as text, on one line and cut to a length; its comments say how. A contact's own clock, and what a subscriber must
 // not see, are templates that its receivers define anew.
+//
+// # Phones
+//
+// How phones are reached is the site's decision, a [PhoneConfig]: Alertmanager's own receiver for Amazon SNS, a payload
+// for any provider that takes JSON, or webhooks to the bridge of package twilio, which finds the number by
+// [Agent.Phone]. A phone's leaves group by owner alone, one call for all that goes wrong at once, and repeat once an hour at
+// most. Calls are never told that something is over. Over the bridge go no alerts that are about it: those with the label
+// [NotVia].
 //
 // # Exporters
 //

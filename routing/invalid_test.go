@@ -175,9 +175,6 @@ func invalidContacts() map[string][]string {
 			"5:9: mail must be one method, give each a name of its own under contact_methods",
 			"6:9: none must not be empty",
 		},
-		"method-later": {
-			`6:8: method "phone" is not supported yet`,
-		},
 		"method-missing-fields": {
 			`5:18: field "to" is missing`,
 			`6:20: field "url" is missing`,
@@ -189,7 +186,7 @@ func invalidContacts() map[string][]string {
 		},
 		"method-unknown": {
 			`5:11: method "emial" not known, did you mean "email"?`,
-			`6:8: method "carrier-pigeon" not known, known: email, webhook, slack, telegram, discord, pagerduty, pushover, msteams, mattermost`,
+			`6:8: method "carrier-pigeon" not known, known: email, webhook, slack, telegram, discord, pagerduty, pushover, msteams, mattermost, phone`,
 		},
 		"missing-fields-operator": {
 			`1:1: field "contact_methods" is missing, a contact of kind operator needs it`,
@@ -217,6 +214,25 @@ func invalidContacts() map[string][]string {
 			`3:22: "hx1" is listed twice`,
 			"3:27: owner must not begin or end with a space",
 			"3:35: owner must be a string, put it in quotes",
+		},
+		"phone": {
+			"5:25: number must be a phone number with + and country code and nothing but digits, such as +442079460123",
+			"6:25: number must be a phone number with + and country code and nothing but digits, such as +442079460123",
+			"7:25: number is not a phone number that can exist, check its country code and digits",
+			"8:25: number must be a phone number with + and country code and nothing but digits, such as +442079460123",
+			"9:25: number must be a phone number with + and country code and nothing but digits, such as +442079460123",
+			"10:25: number must be a phone number with + and country code and nothing but digits, such as +442079460123",
+			`11:15: field "number" is missing`,
+			`12:48: way "fax" not known, known: sms, voice`,
+			`13:53: "sms" is listed twice`,
+			"14:47: via must not be empty",
+			`15:66: language "tlh" can't be spoken, there are ca-ES, da-DK, de-DE, en-AU, en-CA, en-GB, en-IN, en-US, es-ES, es-MX, fi-FI, fr-CA, fr-FR, it-IT, ja-JP, ko-KR, nb-NO, nl-NL, pl-PL, pt-BR, pt-PT, ru-RU, sv-SE, zh-CN, zh-HK, zh-TW`,
+			"16:54: language is that of calls, and via has no voice",
+			`17:15: field "number" is missing`,
+			`17:17: field "numbr" not known, did you mean "number"?`,
+			"18:15: phone must be a mapping, is a single value",
+			"19:25: number must be a phone number with + and country code and nothing but digits, such as +442079460123",
+			"20:25: number must not contain {{, Alertmanager would run it as a template",
 		},
 		"quiet-hours": {
 			`9:10: field "times" is missing, such as "22:00-07:00"`,
@@ -362,7 +378,9 @@ func TestParseContactInvalid(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			contact, err := ParseContact(file, data, testSite())
+			site := testSite()
+			site.Phone = &PhoneConfig{} // somehow
+			contact, err := ParseContact(file, data, site)
 			if contact != nil {
 				t.Error("a contact, although it has problems")
 			}

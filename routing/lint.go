@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"go/scanner"
 	"net/mail"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -135,8 +134,6 @@ func (l *linter) matcher(at *yaml.Node, m *labels.Matcher) {
 		l.fail(at, "matcher %s matches every alert, also one without that label", m)
 	}
 }
-
-var e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
 
 // receivers looks at what receivers send to. Values that hold a template are known to alerts only.
 func (l *linter) receivers(list *yaml.Node) {

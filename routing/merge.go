@@ -191,17 +191,21 @@ const minEscalationInterval = model.Duration(5 * time.Minute)
 
 // compile turns a contact into what Alertmanager is to be given, or says what it needs of the base.
 func (c *Contact) compile(t terms) (*fragment, scanner.ErrorList) {
-	t.location, t.kind, t.held = c.location, c.Kind, c.held
+	t.stem, t.location, t.kind, t.held = c.Stem, c.location, c.Kind, c.held
 	r := reader{file: c.File}
 	var leaves, receivers, intervals []*yaml.Node
 	prefix := reservedPrefix + c.Stem + "/"
 	for i, l := range c.leaves {
+		if l.repeat == 0 && t.repeat < l.minRepeat {
+			l.repeat = l.minRepeat
+		}
 		receiver := c.receiver(l.step)
 		leaves = append(leaves, l.route(receiver, prefix))
 		if slices.ContainsFunc(c.leaves[:i], func(earlier leaf) bool { return earlier.step == l.step }) {
 			continue // another leaf of the same receiver
 		}
 		m := c.methods[slices.IndexFunc(c.methods, func(m contactMethod) bool { return m.name == l.method })]
+		t.method = m.name
 		integrations, err := m.integrations(t)
 		if err != nil {
 			r.fail(m.key, "%v", err)

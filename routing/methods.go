@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/prometheus/alertmanager/config"
+	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/stoker-project/stoker/internal/strictyaml"
@@ -23,8 +24,10 @@ type terms struct {
 	global *config.GlobalConfig // of the base
 	// version is that of the Alertmanager that will run them, such as 0.34.2; "" if it isn't known.
 	version string
-	// location and kind are the contact's.
-	location, kind string
+	// repeat is how often the base tells again about what goes on.
+	repeat model.Duration
+	// stem, location and kind are the contact's, and method is the name that it gave to the method.
+	stem, location, kind, method string
 	// held says that the contact is as an earlier release has it.
 	held bool
 }
@@ -45,7 +48,7 @@ func one(section string, settings *yaml.Node) ([]integration, error) {
 
 // methodNames are the methods that a contact can have.
 var methodNames = []string{
-	"email", "webhook", "slack", "telegram", "discord", "pagerduty", "pushover", "msteams", "mattermost",
+	"email", "webhook", "slack", "telegram", "discord", "pagerduty", "pushover", "msteams", "mattermost", "phone",
 }
 
 // method reads the settings of a method; nil after a problem.
@@ -70,7 +73,7 @@ func (c *contactReader) method(kind, settings *yaml.Node) method {
 	case "mattermost":
 		return c.mattermost(settings)
 	case "phone":
-		c.fail(kind, "method %q is not supported yet", name)
+		return c.phone(kind, settings)
 	default:
 		c.fail(kind, "method %q not known%s", name, strictyaml.DidYouMean(name, methodNames))
 	}

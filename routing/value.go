@@ -118,6 +118,9 @@ func (c *contactReader) secret(n *yaml.Node, name string) (plain, path string, c
 		return "", path, true
 	}
 	plain, err := c.site.ReadSecret(file)
+	if err == errNotAtHand {
+		return "", path, true
+	}
 	if err != nil {
 		c.fail(n, "secret %q can't be read: %v", name, err)
 		return "", "", false
@@ -143,6 +146,9 @@ func (c *contactReader) age(n *yaml.Node, armored string) (plain string, closed 
 		return "", true
 	}
 	plain, err = c.site.Decrypt(armored)
+	if err == errNotAtHand {
+		return "", true
+	}
 	if err != nil {
 		c.wrong(n, "can't be decrypted: %v", err)
 		return "", false

@@ -104,6 +104,7 @@ func routingOptions(cfg *Config) routing.Options {
 	if cfg.Contacts != nil {
 		o.Contacts = *cfg.Contacts
 	}
+	o.Phone = phoneOf(cfg)
 	if cfg.Alertmanager != nil {
 		o.BaseDir, o.AlertmanagerVersion = cfg.Alertmanager.SourceDir, cfg.Alertmanager.Version
 	}
