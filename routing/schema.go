@@ -145,7 +145,7 @@ var descriptions = map[string]string{
 	"contact_methods.*.phone":                  "A phone, by what the site uses to reach phones.",
 	"contact_methods.*.phone.number":           "With the country's code, such as +442079460123.",
 	"contact_methods.*.phone.via":              "Text messages, calls or both. Default: [sms].",
-	"contact_methods.*.phone.language":         "Of calls, such as de or ko-KR. Default: en.",
+	"contact_methods.*.phone.language":         "Of calls, such as de-DE or ko-KR. Default: en-US.",
 	"contact_methods.*.telegram":               "A chat in Telegram.",
 	"contact_methods.*.telegram.chat_id":       "The number of the chat, in quotes.",
 	"contact_methods.*.telegram.bot_token":     "Of your own bot. Default: the site's.",

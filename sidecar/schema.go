@@ -55,7 +55,7 @@ func configSchema() schema {
 type documentedKey struct{ initial, meaning string }
 
 var (
-	keyRow       = regexp.MustCompile("(?m)^\\| `([a-z_.\\[\\]]+)` \\| (.*?) ?\\| (.*?) ?\\|$")
+	keyRow       = regexp.MustCompile("(?m)^\\| `([a-z0-9_.\\[\\]]+)` \\| (.*?) ?\\| (.*?) ?\\|$")
 	markdownLink = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
 )
 
@@ -88,6 +88,7 @@ var bounds = map[string]schema{
 	"discovery.networks[].exporters[].path":   {"pattern": "^/[^?#]*$"},
 	"discovery.networks[].exporters[].scheme": {"enum": []string{"http", "https"}},
 	"silencing.owner":                         {"pattern": "^[a-z0-9-]{1,63}$"},
+	"routing.phone.provider":                  {"enum": []string{"sns", "twilio", "webhook"}},
 	"contacts.dir":                            {"minLength": 1},
 	"silencing.file":                          {"minLength": 1},
 }
