@@ -71,6 +71,7 @@ func readBase(file string, data []byte, version string) (*base, scanner.ErrorLis
 		return cfg, err
 	}
 	r.noNulls(doc, "")
+	r.noPlaceholders(doc)
 	if r.problems.Len() > 0 {
 		return nil, r.problems
 	}
@@ -109,6 +110,17 @@ func (r *reader) noNulls(n *yaml.Node, of string) {
 		default:
 			r.noNulls(child, of)
 		}
+	}
+}
+
+// noPlaceholders refuses what Alertmanager shows in place of a secret, in a configuration that was copied from its page.
+// It would take it for the secret itself.
+func (r *reader) noPlaceholders(n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && n.Value == secretToken {
+		r.fail(n, "%s is what servers print in place of a secret, give the real value", secretToken)
+	}
+	for _, child := range n.Content {
+		r.noPlaceholders(child)
 	}
 }
 

@@ -58,6 +58,7 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 	if closed {
 		warnings = append(warnings, noPosition(opts.Contacts.Dir, "some secrets or encrypted values are not at hand here, they were checked in structure only"))
 	}
+	lint := base != nil
 	version := opts.AlertmanagerVersion
 	if base == nil {
 		base = map[string][]byte{MainFile: []byte(anyBase)}
@@ -68,8 +69,13 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 	problems = append(problems, reservedTemplates(base, func(p string) string { return filepath.Join(opts.BaseDir, p) })...)
 	if baseProblems.Len() == 0 {
 		warnings = append(warnings, b.warnings...)
+		warnings = append(warnings, manySubscribers(opts.Contacts.Dir, candidates)...)
+		if lint {
+			warnings = append(warnings, b.lint(site)...)
+		}
 		if len(candidates) > 0 {
 			warnings = append(warnings, b.sharedInhibitions(site)...)
+			warnings = append(warnings, b.sharedAddresses(candidates, site)...)
 		}
 		m, err := b.merge(candidates, site)
 		if err != nil {

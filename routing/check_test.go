@@ -41,7 +41,7 @@ func TestCheck(t *testing.T) {
 	h.write("contacts/bravo.yml", "kind: operater\n")
 	h.write("contacts/charlie.yml", strings.ReplaceAll(hookContact("hx3"), `"https://hooks.acme.example/hx3"`, "{ secret: url }"))
 	h.write("contacts/delta.yml", hookContact("hx4")+"tests: [ { labels: { severity: info }, notify: [] } ]\n")
-	h.base[MainFile] = []byte(houseBase + "future: 1\ninhibit_rules:\n- source_matchers: [ a=b ]\n  equal: [ network ]\n- source_matchers: [ a=b ]\n  equal: [ prep ]\n")
+	h.base[MainFile] = []byte(houseBase + "future: 1\ninhibit_rules:\n- source_matchers: [ a=b ]\n  target_matchers: [ c=d ]\n  equal: [ network ]\n- source_matchers: [ a=b ]\n  target_matchers: [ c=d ]\n  equal: [ prep ]\n")
 	warnings := []string{
 		`base/alertmanager.yml:13:1: field future not found in type config.plain, Alertmanager refuses it unless it is newer than stoker`,
 		`base/alertmanager.yml:15:3: inhibit rule without "prep" in equal: an alert of one operator mutes those of others`,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -92,13 +93,49 @@ func TestEveryMethodDelivers(t *testing.T) {
 	}
 }
 
+// A service that fails, as each does one day, harms nobody else. An Alertmanager 0.27 that reads the address of a webhook from
+// a file would die of it.
+func TestFailingServicesHarmNobody(t *testing.T) {
+	for _, test := range []struct{ version, binary string }{
+		{"0.34.2", "alertmanager"},
+		{"0.27.0", "alertmanager-0.27"},
+	} {
+		t.Run(test.version, func(t *testing.T) {
+			t.Parallel()
+			d := newDelivery(t, test.version)
+			server := servertest.Alertmanager(t, servertest.Binary(test.binary), servertest.ConfigFile(d.generate()))
+			for _, via := range []inboxtest.Via{
+				inboxtest.Webhook, inboxtest.Slack, inboxtest.Telegram, inboxtest.Discord, inboxtest.PagerDuty, inboxtest.Pushover,
+				inboxtest.Teams, inboxtest.Mattermost,
+			} {
+				d.inbox.Fail(via, http.StatusBadRequest)
+			}
+			d.post(server, `[{"labels": {"alertname": "NodeDown", "severity": "critical", "prep": "hx1"}}]`)
+			servertest.Eventually(t, time.Minute, func() error {
+				if err := server.Ready(); err != nil {
+					return err
+				}
+				for _, name := range d.methods {
+					if name != "mail" && !strings.Contains(server.Log(), "contact/acme/"+name) {
+						return fmt.Errorf("%s has not failed yet", name)
+					}
+				}
+				return nil
+			})
+			if got := d.wait(0, 1); got[0].Via != inboxtest.Mail {
+				t.Errorf("%s arrived", got[0])
+			}
+		})
+	}
+}
+
 // A delivery is a contact with every method that a version has, and the inbox that they lead to.
 type delivery struct {
 	t       *testing.T
 	inbox   *inboxtest.Inbox
 	dir     string
 	version string
-	methods int
+	methods []string // their names
 }
 
 func newDelivery(t *testing.T, version string) *delivery {
@@ -145,7 +182,7 @@ func newDelivery(t *testing.T, version string) *delivery {
 		hostile["most"] = fmt.Sprintf(`mattermost: { webhook_url: %q }`, d.inbox.AddMattermostWebhook("bravo"))
 		hostile["team"] = fmt.Sprintf(`msteams: { webhook_url: %q }`, d.inbox.AddTeamsWorkflow("bravo"))
 	}
-	d.methods = len(methods)
+	d.methods = slices.Sorted(maps.Keys(methods))
 	d.write("contacts/acme.yml", contact("hx1", methods))
 	d.write("contacts/bravo.yml", contact("hx2", hostile))
 	return d
@@ -207,7 +244,7 @@ func (d *delivery) post(server *servertest.Server, alerts string) {
 // told waits until every method has told something after so many messages, and returns that in order.
 func (d *delivery) told(before int) []inboxtest.Message {
 	d.t.Helper()
-	return d.wait(before, d.methods)
+	return d.wait(before, len(d.methods))
 }
 
 func (d *delivery) wait(before, more int) []inboxtest.Message {

@@ -58,6 +58,17 @@
 // the site allows private ones, and it can't set matchers, continue, templates, HTTP options or paths.
 // Names of hosts are not resolved: what a name points to is for the network around Alertmanager to guard.
 //
+// # Methods
+//
+// Each method has the keys that Alertmanager has for it, and is written as the Alertmanager that runs can read it: of a
+// version that isn't known only what all have is expected. One that it lacks is a problem that names the version needed;
+// a contact that was accepted before stays nevertheless.
+//
+// What people are told comes from one file of templates, stoker/contacts.tmpl of the release, which the merged configuration
+// lists as its last. It is written once for each dialect of markup. Labels and annotations come from anybody, so they are
+// shown as text, on one line and cut to a length; its comments say how. A contact's own clock, and what a subscriber must
+// not see, are templates that its receivers define anew.
+//
 // # Phones
 //
 // How phones are reached is the site's decision, a [PhoneConfig]: Alertmanager's own receiver for Amazon SNS, a payload

@@ -102,6 +102,7 @@ func invalidContacts() map[string][]string {
 			`27:109: "other.metrics" must match [a-z0-9_-]+`,
 			`28:101: field "file" not known, known: secret`,
 			"29:15: url must begin with https://, anybody on the way could read the password",
+			"30:99: password must be {secret: name}, a file that the people who run stoker keep for you",
 		},
 		"exporters-owner": {
 			`8:1: exporters are those of a P-Rep, and owner "Acme" is not the address of one, hx and 40 of 0-9a-f`,

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/prometheus/alertmanager/config"
 	"github.com/prometheus/common/model"
@@ -45,6 +46,7 @@ func one(section string, settings *yaml.Node) ([]integration, error) {
 	return []integration{{section: section, settings: settings}}, nil
 }
 
+// methodNames are the methods that a contact can have.
 var methodNames = []string{
 	"email", "webhook", "slack", "telegram", "discord", "pagerduty", "pushover", "msteams", "mattermost", "phone",
 }
@@ -209,8 +211,10 @@ func (m telegram) integrations(t terms) ([]integration, error) {
 	return one("telegram_configs", settings)
 }
 
-func (c *contactReader) need(n *yaml.Node, at map[string]*yaml.Node, name string) {
+// need makes sure that a mapping has a field. A hint says what would be right, unless the name does.
+func (c *contactReader) need(n *yaml.Node, at map[string]*yaml.Node, name string, hint ...string) {
+	c.requires(n, name)
 	if at[name] == nil && resolve(n).Kind == yaml.MappingNode {
-		c.fail(n, "field %q is missing", name)
+		c.fail(n, "%s", strings.Join(append([]string{fmt.Sprintf("field %q is missing", name)}, hint...), ", "))
 	}
 }

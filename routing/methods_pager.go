@@ -45,7 +45,7 @@ func (m pagerduty) integrations(t terms) ([]integration, error) {
 		object("href", template(show("graph")), "text", text("Graph")),
 	)
 	if t.kind != Subscriber {
-		links.Content = append(links.Content, object("href", template(whileFiring(show("hush"))), "text", text("Hush")))
+		links.Content = append(links.Content, object("href", template(t.hush()), "text", text("Hush")))
 	}
 	set(settings, "links", links)
 	return one("pagerduty_configs", settings)
@@ -76,7 +76,7 @@ func (m pushover) integrations(t terms) ([]integration, error) {
 	set(settings, "title", template(t.message("text.head")))
 	set(settings, "message", template(t.message("text.details")))
 	if t.kind != Subscriber {
-		set(settings, "url", template(whileFiring(show("hush"))))
+		set(settings, "url", template(t.hush()))
 		set(settings, "url_title", text("Hush"))
 	} else {
 		set(settings, "url", text(""))

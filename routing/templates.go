@@ -99,8 +99,8 @@ func pagerdutySeverity(severities []string, i int) string {
 // show returns a text that executes one of the shipped templates.
 func show(name string) string { return fmt.Sprintf(`{{ template "%s%s" . }}`, templatePrefix, name) }
 
-// whileFiring returns a text that is empty once all is resolved.
-func whileFiring(text string) string { return `{{ if eq .Status "firing" }}` + text + `{{ end }}` }
+// hush returns a text that is the address of the silence, and nothing once all is resolved.
+func (t terms) hush() string { return `{{ if eq .Status "firing" }}` + show("hush") + `{{ end }}` }
 
 // message returns a text that shows a message to the contact that the terms are of: with its own clock, and without what is
 // not for subscribers.

@@ -14,8 +14,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/alertmanager/alert"
 	amtemplate "github.com/prometheus/alertmanager/template"
-	"github.com/prometheus/alertmanager/types"
 	"github.com/prometheus/common/model"
 	"golang.org/x/net/html"
 )
@@ -40,7 +40,7 @@ func newMessenger(t *testing.T, site Site) messenger {
 	return messenger{t, tmpl}
 }
 
-func (m messenger) write(text string, group model.LabelSet, alerts ...*types.Alert) string {
+func (m messenger) write(text string, group model.LabelSet, alerts ...*alert.Alert) string {
 	m.t.Helper()
 	data := m.templates.Data("contact/acme/chat", group, nil, "", alerts...)
 	execute := m.templates.ExecuteTextString
@@ -72,8 +72,8 @@ var (
 	sampleGroup = model.LabelSet{"alertname": "NodeDown", "prep": "hx0b047c751658f7ce1b2595da34d57a0e7dad357d"}
 )
 
-func sampleAlert(instance string, with ...func(*types.Alert)) *types.Alert {
-	a := &types.Alert{Alert: model.Alert{
+func sampleAlert(instance string, with ...func(*alert.Alert)) *alert.Alert {
+	a := &alert.Alert{Alert: model.Alert{
 		Labels: sampleGroup.Merge(model.LabelSet{
 			"prep_name": "Acme node 1", "severity": "critical", "network": "mainnet", "instance": model.LabelValue(instance),
 		}),
@@ -92,14 +92,14 @@ func sampleAlert(instance string, with ...func(*types.Alert)) *types.Alert {
 	return a
 }
 
-func resolved(a *types.Alert) { a.EndsAt = sampleStart.Add(17 * time.Minute) }
+func resolved(a *alert.Alert) { a.EndsAt = sampleStart.Add(17 * time.Minute) }
 
-func labelled(name model.LabelName, value model.LabelValue) func(*types.Alert) {
-	return func(a *types.Alert) { a.Labels[name] = value }
+func labelled(name model.LabelName, value model.LabelValue) func(*alert.Alert) {
+	return func(a *alert.Alert) { a.Labels[name] = value }
 }
 
-func annotated(name model.LabelName, value model.LabelValue) func(*types.Alert) {
-	return func(a *types.Alert) { a.Annotations[name] = value }
+func annotated(name model.LabelName, value model.LabelValue) func(*alert.Alert) {
+	return func(a *alert.Alert) { a.Annotations[name] = value }
 }
 
 // TestMessages compares what each style makes of some groups with testdata/messages; -update rewrites it.
@@ -108,14 +108,14 @@ func TestMessages(t *testing.T) {
 	berlin := terms{version: "0.34.2", location: "Europe/Berlin", kind: Operator}
 	for name, test := range map[string]struct {
 		terms  terms
-		alerts []*types.Alert
+		alerts []*alert.Alert
 	}{
-		"one":        {berlin, []*types.Alert{sampleAlert("10.0.0.1:9100")}},
-		"resolved":   {berlin, []*types.Alert{sampleAlert("10.0.0.1:9100", resolved)}},
-		"several":    {berlin, []*types.Alert{sampleAlert("10.0.0.1:9100", labelled("severity", "warning")), sampleAlert("10.0.0.1:9000"), sampleAlert("10.0.0.1:9200", resolved)}},
-		"old":        {terms{version: "0.27.0", location: "Europe/Berlin", kind: Operator}, []*types.Alert{sampleAlert("10.0.0.1:9100")}},
-		"subscriber": {terms{version: "0.34.2", location: "Asia/Seoul", kind: Subscriber}, []*types.Alert{sampleAlert("10.0.0.1:9100", labelled("component", "api"))}},
-		"bare": {berlin, []*types.Alert{{Alert: model.Alert{
+		"one":        {berlin, []*alert.Alert{sampleAlert("10.0.0.1:9100")}},
+		"resolved":   {berlin, []*alert.Alert{sampleAlert("10.0.0.1:9100", resolved)}},
+		"several":    {berlin, []*alert.Alert{sampleAlert("10.0.0.1:9100", labelled("severity", "warning")), sampleAlert("10.0.0.1:9000"), sampleAlert("10.0.0.1:9200", resolved)}},
+		"old":        {terms{version: "0.27.0", location: "Europe/Berlin", kind: Operator}, []*alert.Alert{sampleAlert("10.0.0.1:9100")}},
+		"subscriber": {terms{version: "0.34.2", location: "Asia/Seoul", kind: Subscriber}, []*alert.Alert{sampleAlert("10.0.0.1:9100", labelled("component", "api"))}},
+		"bare": {berlin, []*alert.Alert{{Alert: model.Alert{
 			Labels: model.LabelSet{"alertname": "Odd"}, StartsAt: sampleStart, EndsAt: sampleNow.Add(time.Hour),
 		}}}},
 	} {
@@ -165,7 +165,7 @@ func TestMessagesDisarmHostileText(t *testing.T) {
 		a := sampleAlert("10.0.0.1:9100", labelled("prep_name", v), labelled("instance", v), labelled("network", v), labelled("component", v),
 			annotated("summary", v), annotated("description", v))
 		b := sampleAlert("10.0.0.2:9100", labelled("prep_name", v), labelled("network", v), annotated("summary", v))
-		for _, alerts := range [][]*types.Alert{{a}, {a, b}} {
+		for _, alerts := range [][]*alert.Alert{{a}, {a, b}} {
 			want := m.lines(operator, alerts, text)
 			for name, template := range messages(operator) {
 				got := m.write(template, model.LabelSet{"alertname": "NodeDown", "prep_name": v}, alerts...)
@@ -195,9 +195,9 @@ func TestMessagesDisarmHostileText(t *testing.T) {
 }
 
 // lines returns how many lines each message has if the text is a harmless word.
-func (m messenger) lines(t terms, alerts []*types.Alert, text string) map[string]int {
+func (m messenger) lines(t terms, alerts []*alert.Alert, text string) map[string]int {
 	lines := map[string]int{}
-	var harmless []*types.Alert
+	var harmless []*alert.Alert
 	for _, a := range alerts {
 		c := *a
 		c.Labels, c.Annotations = a.Labels.Clone(), a.Annotations.Clone()
@@ -249,7 +249,7 @@ func TestMessagesLinkOnlyWhatIsAnAddress(t *testing.T) {
 	for _, address := range []string{
 		"javascript:alert(1)", "https://a.example/|x> <!channel>", "https://a.example/) [x](https://evil.example/", "https://a.example/\nx", "relative", "",
 	} {
-		a := sampleAlert("x", annotated("runbook_url", model.LabelValue(address)), func(a *types.Alert) { a.GeneratorURL = address })
+		a := sampleAlert("x", annotated("runbook_url", model.LabelValue(address)), func(a *alert.Alert) { a.GeneratorURL = address })
 		for name, template := range messages(operator) {
 			got := m.write(template, sampleGroup, a)
 			if strings.Contains(got, "Runbook") || strings.Contains(got, "Graph") || strings.Contains(got, "javascript") {
@@ -270,13 +270,13 @@ func TestMessagesAreBounded(t *testing.T) {
 			link = r
 		}
 		long := model.LabelValue(strings.Repeat(r, 5000))
-		var alerts []*types.Alert
+		var alerts []*alert.Alert
 		for i := range 100 {
 			alerts = append(alerts, sampleAlert(fmt.Sprintf("%s%d", long, i),
 				labelled("alertname", long), labelled("prep_name", long), labelled("network", long), labelled("component", long),
 				annotated("summary", long), annotated("description", long),
 				annotated("runbook_url", "https://a.example/"+model.LabelValue(strings.Repeat(link, 280))),
-				func(a *types.Alert) { a.GeneratorURL = "https://a.example/" + strings.Repeat(link, 480) }))
+				func(a *alert.Alert) { a.GeneratorURL = "https://a.example/" + strings.Repeat(link, 480) }))
 		}
 		for _, n := range []int{1, 2, 5, 100} {
 			for name, most := range map[string]int{
@@ -311,7 +311,7 @@ func TestHushLink(t *testing.T) {
 			t.Errorf("filter %s, %v, want %s", filter, err, want)
 		}
 	}
-	if got := m.write(show("hush"), nil, &types.Alert{Alert: model.Alert{StartsAt: sampleStart}}); got != "https://alertmanager.example.org/#/silences/new" {
+	if got := m.write(show("hush"), nil, &alert.Alert{Alert: model.Alert{StartsAt: sampleStart}}); got != "https://alertmanager.example.org/#/silences/new" {
 		t.Errorf("without labels: %s", got)
 	}
 }
@@ -333,5 +333,19 @@ func TestMessagesKnowTheSitesSeverities(t *testing.T) {
 		if head := m.write(show("text.head"), sampleGroup, a); !strings.HasSuffix(head, "] NodeDown · storage") {
 			t.Errorf("head %s", head)
 		}
+	}
+}
+
+// The message that the manual shows is a real one.
+func TestDocumentedMessage(t *testing.T) {
+	manual, err := os.ReadFile("../docs/contacts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMessenger(t, testSite())
+	text := m.write(terms{version: "0.34.2", location: "Europe/Berlin", kind: Operator}.message("telegram.message"), sampleGroup, sampleAlert("x"))
+	text = html.UnescapeString(regexp.MustCompile("<[^>]*>").ReplaceAllString(text, ""))
+	if !strings.Contains(string(manual), "```\n"+text+"\n```\n") {
+		t.Errorf("docs/contacts.md lacks\n%s", text)
 	}
 }

@@ -41,6 +41,7 @@ func TestDecode(t *testing.T) {
 			"f.yml:1:1: field \"zzzzzzzz\" not known, known: url, every, count, names, nested, http_config, pointer\n"},
 		"in a list":        {"nested:\n- prot: 1\n", "f.yml:2:3: field \"prot\" not known, did you mean \"port\"?\n"},
 		"in upstream":      {"http_config:\n  basic_aut: {}\n", "f.yml:2:3: field \"basic_aut\" not known, did you mean \"basic_auth\"?\n"},
+		"keys of any name": {"http_config:\n  http_headers: { X-A: { values: [b] }, X-B: { valeus: [c] } }\n", "f.yml:2:48: field \"valeus\" not known, did you mean \"values\"?\n"},
 		"behind a pointer": {"pointer:\n  b: 1\n", "f.yml:2:3: field \"b\" not known, did you mean \"a\"?\n"},
 		"twice":            {"url: x\nurl: y\n", "f.yml:2:1: field \"url\" is already set in line 1\n"},
 		"two documents": {"url: x\n---\nurl: y\n",
