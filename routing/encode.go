@@ -130,6 +130,9 @@ func (w *itemWriter) scalar(n *yaml.Node) bool {
 // plain reports whether a scalar can only be taken for the text that it is, or for the boolean.
 func plain(n *yaml.Node) bool {
 	v := n.Value
+	if number := strings.TrimRight(v, "smhdw"); n.Style == 0 && n.Tag == "!!str" && len(number) == len(v)-1 && number != "" && strings.Trim(number, "0123456789") == "" {
+		return true // a duration
+	}
 	switch {
 	case n.Style != 0 || v == "" || v[0] < 'a' || v[0] > 'z':
 		return false
