@@ -65,6 +65,7 @@ func (c *alertmanagerCheck) run() {
 		}
 		return c.missing(key, file)
 	})...)
+	c.emptyPatterns(cfg.Templates)
 	tmpl := c.templates(cfg.Templates)
 	if tmpl == nil {
 		return
@@ -81,6 +82,21 @@ func (c *alertmanagerCheck) run() {
 		texts.receiver(r, used[r.Name])
 	}
 	walkRoutes(cfg.Route, texts.route)
+}
+
+// emptyPatterns warns of patterns of templates that no file matches, of which Alertmanager says nothing.
+func (c *alertmanagerCheck) emptyPatterns(patterns []string) {
+	doc := c.document()
+	if doc == nil {
+		return
+	}
+	list := value(doc, "templates")
+	for i, pattern := range patterns {
+		if found, err := filepath.Glob(pattern); err != nil || len(found) > 0 || list == nil || i >= len(list.Content) {
+			continue
+		}
+		c.warnings.Add(strictyaml.Position(c.name(c.main), list.Content[i]), fmt.Sprintf("no template matches %q", list.Content[i].Value))
+	}
 }
 
 // load loads the main file, by the very function that the server calls if that is of our version. What it returns is

@@ -21,7 +21,8 @@ type Agent struct {
 	opts   Options
 	site   Site
 	logger *slog.Logger
-	status atomic.Pointer[Status] // replaced, never changed
+	status atomic.Pointer[Status]    // replaced, never changed
+	phones atomic.Pointer[phonebook] // replaced, never changed
 
 	mu      sync.Mutex
 	synced  bool
@@ -150,9 +151,15 @@ func (a *Agent) Generate(ctx context.Context, from Source) (map[string][]byte, e
 	if err != nil {
 		return nil, err
 	}
+	if err := a.keepPhones(m.accepted, from.Live); err != nil {
+		return nil, err
+	}
 	a.report(m, rejected)
 
 	files := map[string][]byte{MainFile: m.data}
+	if len(m.accepted) > 0 {
+		files[templatesFile] = templates(a.site)
+	}
 	for _, c := range m.accepted {
 		files[contactsFolder+"/"+c.stem+".yml"] = c.source
 	}

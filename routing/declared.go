@@ -24,7 +24,8 @@ func (c *contactReader) readTests(n *yaml.Node) {
 		at := c.object(item,
 			field{"labels", func(n *yaml.Node) {
 				for key, value := range c.entries(n) {
-					if !model.LegacyValidation.IsValidLabelName(key.Value) {
+					c.says(key, "pattern", model.LabelNameRE.String())
+					if !c.outline.has(key) && !model.LegacyValidation.IsValidLabelName(key.Value) {
 						c.fail(key, "%q is not a label name", key.Value)
 						continue
 					}
@@ -39,12 +40,10 @@ func (c *contactReader) readTests(n *yaml.Node) {
 					return // nobody is to be told
 				}
 				t.notify = c.references(n)
+				c.says(n, "minItems", 0)
 			}})
-		for _, name := range []string{"labels", "notify"} {
-			if at[name] == nil {
-				c.fail(item, "field %q is missing", name)
-			}
-		}
+		c.need(item, at, "labels")
+		c.need(item, at, "notify")
 		c.contact.tests = append(c.contact.tests, t)
 	}
 }

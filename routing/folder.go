@@ -179,6 +179,7 @@ func (o *Options) withSecrets(s Site) Site {
 		b, err := readAtMost(os.Open, filepath.Join(s.SecretsDir, file), maxSecret)
 		return string(b), err
 	}
+	s.readCredential = ReadCredential
 	identities := sync.OnceValues(func() ([]byte, error) {
 		if o.Contacts.AgeIdentityFile == "" {
 			return nil, errors.New("contacts.age_identity_file is not set")
@@ -207,4 +208,17 @@ func (o *Options) withSecrets(s Site) Site {
 		return fmt.Sprintf("%x", sha256.Sum256(text))
 	}
 	return s
+}
+
+// ReadCredential reads a file that holds one password.
+func ReadCredential(file string) (string, error) {
+	b, err := readAtMost(os.Open, file, maxSecret)
+	if err != nil {
+		return "", err
+	}
+	plain := strings.TrimSpace(string(b))
+	if plain == "" || textProblem(plain) != "" {
+		return "", fmt.Errorf("%s: must hold one line and nothing else", file)
+	}
+	return plain, nil
 }

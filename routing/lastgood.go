@@ -57,6 +57,7 @@ func (l *lastGood) candidate(stem string, site Site) (c candidate, ok bool, err 
 	contact, err := site.contact(file, source)
 	if err == nil {
 		contact.tests = nil // it was accepted with them; they are no reason to leave it untold
+		contact.held = true // and neither is the version of Alertmanager
 		return candidate{stem: stem, source: source, contact: contact}, true, nil
 	}
 	f, err := l.fragment(stem)

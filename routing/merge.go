@@ -31,9 +31,14 @@ import (
 //
 // The base keeps its comments and what Alertmanager's library doesn't know. Equal input gives equal bytes,
 // in whatever order the contacts come. A problem of the base is a scanner.ErrorList that names MainFile,
-// one of a contact is one that names its file.
+// one of a contact is one that names its file. What is generated suits every Alertmanager that is supported.
 func Merge(data []byte, contacts []*Contact, site Site) ([]byte, error) {
-	b, problems := readBase(MainFile, data, "")
+	return mergeFor("", data, contacts, site)
+}
+
+// mergeFor is Merge for one version of Alertmanager.
+func mergeFor(version string, data []byte, contacts []*Contact, site Site) ([]byte, error) {
+	b, problems := readBase(MainFile, data, version)
 	if problems.Len() > 0 {
 		return nil, problems
 	}
@@ -196,16 +201,21 @@ const minEscalationInterval = model.Duration(5 * time.Minute)
 
 // compile turns a contact into what Alertmanager is to be given, or says what it needs of the base.
 func (c *Contact) compile(t terms) (*fragment, scanner.ErrorList) {
+	t.stem, t.location, t.kind, t.held = c.Stem, c.location, c.Kind, c.held
 	r := reader{file: c.File}
 	var leaves, receivers, intervals []*yaml.Node
 	prefix := reservedPrefix + c.Stem + "/"
 	for i, l := range c.leaves {
+		if l.repeat == 0 && t.repeat < l.minRepeat {
+			l.repeat = l.minRepeat
+		}
 		receiver := c.receiver(l.step)
 		leaves = append(leaves, l.route(receiver, prefix))
 		if slices.ContainsFunc(c.leaves[:i], func(earlier leaf) bool { return earlier.step == l.step }) {
 			continue // another leaf of the same receiver
 		}
 		m := c.methods[slices.IndexFunc(c.methods, func(m contactMethod) bool { return m.name == l.method })]
+		t.method = m.name
 		integrations, err := m.integrations(t)
 		if err != nil {
 			r.fail(m.key, "%v", err)
@@ -223,6 +233,12 @@ func (c *Contact) compile(t terms) (*fragment, scanner.ErrorList) {
 		if slices.ContainsFunc(c.leaves, func(l leaf) bool { return l.quiet == q.name }) {
 			intervals = append(intervals, q.interval(prefix+q.name, c.location))
 		}
+	}
+	if len(intervals) == 0 && t.ownClock() {
+		// Nothing uses it, but an Alertmanager that doesn't know the zone refuses it now, where it would fail to write
+		// every message later.
+		intervals = append(intervals, object("name", word(prefix+"location"),
+			"time_intervals", list(object("location", text(c.location)))))
 	}
 	f, err := newFragment(c.File, leaves, receivers, intervals)
 	if err != nil {

@@ -49,7 +49,9 @@ type reading struct {
 	source  []byte
 	contact *Contact
 	secrets map[string][sha256.Size]byte // by file
-	key     string                       // that opened its encrypted values, "" if it has none
+	// credentials are what files of the site held, by file.
+	credentials map[string][sha256.Size]byte
+	key         string // that opened its encrypted values, "" if it has none
 }
 
 // contact is [ParseContact], but doesn't parse again what it would read as before. Secrets are read each time, what is
@@ -63,12 +65,19 @@ func (s Site) contact(file string, data []byte) (*Contact, error) {
 		s.read.keep(file, r)
 		return r.contact, nil
 	}
-	r := reading{source: data, secrets: map[string][sha256.Size]byte{}}
+	r := reading{source: data, secrets: map[string][sha256.Size]byte{}, credentials: map[string][sha256.Size]byte{}}
 	recording, known := s, true
 	if s.ReadSecret != nil {
 		recording.ReadSecret = func(file string) (string, error) {
 			text, err := s.ReadSecret(file)
 			r.secrets[file] = sha256.Sum256([]byte(text))
+			return text, err
+		}
+	}
+	if s.readCredential != nil {
+		recording.readCredential = func(file string) (string, error) {
+			text, err := s.readCredential(file)
+			r.credentials[file] = sha256.Sum256([]byte(text))
 			return text, err
 		}
 	}
@@ -97,6 +106,12 @@ func (s Site) stillReads(r reading, data []byte) bool {
 	}
 	for file, sum := range r.secrets {
 		text, err := s.ReadSecret(file)
+		if err != nil || sha256.Sum256([]byte(text)) != sum {
+			return false
+		}
+	}
+	for file, sum := range r.credentials {
+		text, err := s.readCredential(file)
 		if err != nil || sha256.Sum256([]byte(text)) != sum {
 			return false
 		}

@@ -109,6 +109,9 @@ func (b *base) wrap(marks map[string]string) *yaml.Node {
 	}
 	set(route, routesList, routes)
 	set(root, "route", route)
+	if len(marks) > 0 {
+		addTemplates(root)
+	}
 	for _, key := range []string{receiversList, intervalsList} {
 		if mark, ok := marks[key]; ok {
 			set(root, key, extend(get(root, key), word(mark)))

@@ -1,10 +1,12 @@
 package sidecar
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"go/scanner"
 	"go/token"
+	"path/filepath"
 	"time"
 
 	"github.com/stoker-project/stoker/discovery"
@@ -49,6 +51,10 @@ func Check(ctx context.Context, cfg *Config) (problems, warnings scanner.ErrorLi
 func checkAlertmanager(ctx context.Context, cfg *Config) (problems, warnings scanner.ErrorList) {
 	base, problems, warnings := checkRelease(ctx, reload.NewAlertmanager, cfg.Alertmanager, nil)
 	if cfg.Contacts == nil {
+		file := cmp.Or(cfg.Alertmanager.ConfigFile, filepath.Join(cfg.Alertmanager.SourceDir, routing.MainFile))
+		if main, ok := base[routing.MainFile]; ok && len(problems) == 0 {
+			warnings = append(warnings, routing.Lint(file, main, routingOptions(cfg))...)
+		}
 		return problems, warnings
 	}
 	if len(problems) > 0 {
@@ -98,6 +104,7 @@ func routingOptions(cfg *Config) routing.Options {
 	if cfg.Contacts != nil {
 		o.Contacts = *cfg.Contacts
 	}
+	o.Phone = phoneOf(cfg)
 	if cfg.Alertmanager != nil {
 		o.BaseDir, o.AlertmanagerVersion = cfg.Alertmanager.SourceDir, cfg.Alertmanager.Version
 	}
