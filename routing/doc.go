@@ -102,6 +102,10 @@
 // for others. Everything generated is named contact/<stem>/…; the base must not use such names.
 // Equal input gives equal bytes. What Alertmanager would refuse, or be crashed by, is an error.
 //
+// An [Agent] remembers from one pass to the next what it read of each file, what it made of each contact for the
+// base, and who was rejected why; no longer than that, and never a secret that may have changed. The whole is
+// loaded once, by [Source].Load where the caller needs it loaded, too.
+//
 // # Quarantine
 //
 // A contact with a problem keeps its last good version, and the others go on. The last good version is

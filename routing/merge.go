@@ -2,6 +2,7 @@ package routing
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"go/scanner"
 	"slices"
@@ -122,12 +123,12 @@ func (m *merge) write(b *base, site Site) error {
 		m.reject(func(c candidate) scanner.ErrorList {
 			alone := &merge{accepted: []candidate{c}}
 			if _, err := alone.try(b); err != nil {
-				return scanner.ErrorList{noPosition(c.fragment.file, "refused by Alertmanager: "+withoutValues(err.Error()))}
+				return scanner.ErrorList{noPosition(c.fragment.file, "refused by Alertmanager: "+reason(err))}
 			}
 			return nil
 		})
 		if cfg, err = m.try(b); err != nil {
-			return fmt.Errorf("merged configuration: %s", withoutValues(err.Error()))
+			return fmt.Errorf("merged configuration: %s", reason(err))
 		}
 	}
 	m.test(cfg, site)
@@ -175,6 +176,15 @@ func (m *merge) reject(problems func(candidate) scanner.ErrorList) {
 		}
 		return true
 	})
+}
+
+// reason is what a loader says of a merged file. Places in that are nobody's.
+func reason(err error) string {
+	var list scanner.ErrorList
+	if errors.As(err, &list) && len(list) > 0 {
+		return withoutValues(list[0].Msg)
+	}
+	return withoutValues(err.Error())
 }
 
 // withoutValues cuts what a YAML library quotes from a file that may hold secrets.

@@ -2,7 +2,8 @@ package routing
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"go/scanner"
 	"strings"
 	"testing"
 
@@ -221,7 +222,7 @@ func TestRefusedContactIsHeld(t *testing.T) {
 		files, err := h.agent.Generate(context.Background(), Source{Base: h.base, Live: h.live, Load: func(data []byte) (*config.Config, error) {
 			loads++
 			if strings.Contains(string(data), "hx3") {
-				return nil, errors.New("I don't like it")
+				return nil, fmt.Errorf("%w", scanner.ErrorList{noPosition("alertmanager.yml", "I don't like `hx3`")})
 			}
 			cfg, _, err := load(data)
 			return cfg, err
@@ -236,7 +237,7 @@ func TestRefusedContactIsHeld(t *testing.T) {
 		if merged := string(files[MainFile]); loads != want || !strings.Contains(merged, "hx1") || !strings.Contains(merged, "hx2") {
 			t.Errorf("pass %d: %d loads, merged\n%s", pass, loads, merged)
 		}
-		if got := h.agent.Status().Contacts[0]; !got.Routed || !strings.Contains(got.Problems.Error(), "refused by Alertmanager: I don't like it") {
+		if got := h.agent.Status().Contacts[0]; !got.Routed || !strings.Contains(got.Problems.Error(), "acme.yml: refused by Alertmanager: I don't like `…`") {
 			t.Errorf("pass %d: status %+v", pass, got)
 		}
 	}

@@ -25,33 +25,16 @@ type fragment struct {
 
 func newFragment(file string, leaves, receivers, intervals []*yaml.Node) (*fragment, error) {
 	f := &fragment{file: file, items: map[string][]byte{}}
-	doc := object()
-	for _, part := range []struct {
-		key   string
-		nodes []*yaml.Node
-	}{{routesList, leaves}, {receiversList, receivers}, {intervalsList, intervals}} {
-		if len(part.nodes) > 0 {
-			set(doc, part.key, list(part.nodes...))
+	for key, nodes := range map[string][]*yaml.Node{routesList: leaves, receiversList: receivers, intervalsList: intervals} {
+		if len(nodes) == 0 {
+			continue
 		}
-	}
-	if len(doc.Content) == 0 {
-		return f, nil
-	}
-	data, err := encode(doc)
-	if err != nil {
-		return nil, err
-	}
-	// The items of a list, and what goes on over several lines, begin with a dash or a space.
-	key, start, at := "", 0, 0
-	for line := range bytes.Lines(data) {
-		if line[0] != '-' && line[0] != ' ' && line[0] != '\n' {
-			f.items[key] = data[start:at]
-			key, start = string(bytes.TrimRight(line, ":\n")), at+len(line)
+		data, err := encodeItems(nodes)
+		if err != nil {
+			return nil, err
 		}
-		at += len(line)
+		f.items[key] = data
 	}
-	f.items[key] = data[start:]
-	delete(f.items, "")
 	return f, nil
 }
 

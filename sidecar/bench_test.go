@@ -21,6 +21,7 @@ import (
 // config.LoadFile and no more.
 //
 //	cold  the first pass of a process, which knows no contact yet
+//	base  a pass after the base changed, so that all contacts are merged into another one
 //	warm  a pass after one contact changed
 //
 // Files are in memory where the machine has a place for that: the disk says nothing about the code.
@@ -50,6 +51,8 @@ func BenchmarkContacts(b *testing.B) {
 						return p.run(b.Context())
 					})
 					version++
+					s.base(b, version)
+					measure("base", func() error { return p.run(b.Context()) })
 					s.contact(b, n/2, version)
 					measure("warm", func() error { return p.run(b.Context()) })
 					if err := os.WriteFile(merged, p.merged, 0o600); err != nil {
@@ -65,11 +68,12 @@ func BenchmarkContacts(b *testing.B) {
 				slices.Sort(took[what])
 				return float64(took[what][len(took[what])/2].Microseconds()) / 1000
 			}
-			for _, what := range []string{"cold", "warm", "load"} {
+			for _, what := range []string{"cold", "base", "warm", "load"} {
 				b.ReportMetric(math.Round(median(what)*100)/100, what+"-ms")
+				if what != "load" {
+					b.ReportMetric(median(what)/median("load"), what+"-x-load")
+				}
 			}
-			b.ReportMetric(median("cold")/median("load"), "cold-x-load")
-			b.ReportMetric(median("warm")/median("load"), "warm-x-load")
 		})
 	}
 }
@@ -79,14 +83,18 @@ type contactSite struct{ dir string }
 
 func newContactSite(b *testing.B, n int) *contactSite {
 	s := &contactSite{b.TempDir()}
-	writeFile(b, filepath.Join(s.dir, "base/alertmanager.yml"), `global: { smtp_smarthost: '127.0.0.1:1', smtp_from: a@example.org }
-route: { receiver: team }
-receivers: [{ name: team }]
-`)
+	s.base(b, 0)
 	for i := range n {
 		s.contact(b, i, 0)
 	}
 	return s
+}
+
+func (s *contactSite) base(b *testing.B, version int) {
+	writeFile(b, filepath.Join(s.dir, "base/alertmanager.yml"), fmt.Sprintf(`global: { smtp_smarthost: '127.0.0.1:1', smtp_from: a%d@example.org }
+route: { receiver: team }
+receivers: [{ name: team }]
+`, version))
 }
 
 // contact writes one of the contacts.
