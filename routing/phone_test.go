@@ -557,13 +557,16 @@ func TestPhonebook(t *testing.T) {
 // Whoever reviews a pull request has neither the provider's files nor a stoker.yml.
 func TestCheckPhones(t *testing.T) {
 	h := phoneHouse(t)
-	h.write("contacts/acme.yml", phoneContact)
+	h.write("contacts/acme.yml", strings.Replace(phoneContact, "via: [sms, voice]", "via: [voice]", 1))
 	h.expectCheck(h.base, nil, nil)
+	h.write("contacts/acme.yml", phoneContact)
+	warning := []string{"contacts/acme.yml:7:22: number is a landline, which text messages may not reach: via: [voice] calls it"}
+	h.expectCheck(h.base, nil, warning)
 	h.remove("twilio-token")
-	closed := []string{"contacts: some secrets or encrypted values are not at hand here, they were checked in structure only"}
+	closed := append([]string{"contacts: some secrets or encrypted values are not at hand here, they were checked in structure only"}, warning...)
 	h.expectCheck(h.base, nil, closed)
 	h.opts.Phone = nil
-	h.expectCheck(nil, nil, nil)
+	h.expectCheck(nil, nil, warning)
 	h.expectCheck(h.base, []string{
 		"contacts/acme.yml:7:13: phone needs routing.phone in stoker.yml, with a provider: sns, twilio or webhook",
 		"contacts/acme.yml:8:11: phone needs routing.phone in stoker.yml, with a provider: sns, twilio or webhook",
@@ -572,10 +575,10 @@ func TestCheckPhones(t *testing.T) {
 	h.expectCheck(h.base, []string{
 		"contacts/acme.yml:7:3: phone by webhook needs Alertmanager 0.34 or newer, 0.33.0 runs",
 		"contacts/acme.yml:8:3: phone by webhook needs Alertmanager 0.34 or newer, 0.33.0 runs",
-	}, nil)
+	}, warning)
 	h.opts.ExportersOnly = true
 	h.opts.Phone = nil
-	h.expectCheck(nil, nil, nil)
+	h.expectCheck(nil, nil, warning)
 }
 
 // No phone number, password or key prints.
