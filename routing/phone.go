@@ -52,6 +52,7 @@ func (c *contactReader) phone(kind, n *yaml.Node) method {
 				n = &quoted
 			}
 			m.number = c.value(n, numberProblem)
+			c.orNumber(n)
 		}},
 		field{"via", func(n *yaml.Node) { m.sms, m.voice = c.via(n, m.provider) }},
 		field{"language", func(n *yaml.Node) { m.language = c.language(n) }})
@@ -72,7 +73,9 @@ func (c *contactReader) phone(kind, n *yaml.Node) method {
 
 // via reads the ways on which a phone is reached.
 func (c *contactReader) via(n *yaml.Node, provider *PhoneConfig) (sms, voice bool) {
-	for _, item := range c.list(n) {
+	items := c.list(n)
+	c.unique(items)
+	for _, item := range items {
 		switch way := c.oneOf(item, "way", []string{twilio.SMS, twilio.Voice}); {
 		case way == "":
 		case way == twilio.SMS && sms, way == twilio.Voice && voice:
