@@ -75,7 +75,7 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 		}
 		if len(candidates) > 0 {
 			warnings = append(warnings, b.sharedInhibitions(site)...)
-			warnings = append(warnings, b.sharedAddresses(candidates, site)...)
+			warnings = append(warnings, sharedAddresses(candidates)...)
 		}
 		m, err := b.merge(candidates, site)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"go/scanner"
 	"net/mail"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -183,9 +184,8 @@ func (l *linter) inhibitions(list *yaml.Node) {
 	}
 }
 
-// sharedAddresses warns about contacts that tell the same address about the same owner. Secrets of which Alertmanager
-// reads the file can't be compared.
-func (b *base) sharedAddresses(candidates []candidate, site Site) scanner.ErrorList {
+// sharedAddresses warns about contacts that tell the same address about the same owner, as far as they are at hand.
+func sharedAddresses(candidates []candidate) scanner.ErrorList {
 	type place struct {
 		contact *Contact
 		method  contactMethod
@@ -193,23 +193,12 @@ func (b *base) sharedAddresses(candidates []candidate, site Site) scanner.ErrorL
 	var r reader
 	seen := map[string][]place{}
 	for _, c := range slices.SortedFunc(slices.Values(candidates), func(a, b candidate) int { return cmp.Compare(a.stem, b.stem) }) {
-		if c.contact.closed {
-			continue
-		}
 		for _, m := range c.contact.methods {
-			integrations, err := m.integrations(b.terms(site))
-			if err != nil {
+			address, ok := addressOf(m.method)
+			if !ok {
 				continue
 			}
-			var address strings.Builder
-			for _, i := range integrations {
-				text, err := encode(i.settings)
-				if err != nil {
-					continue
-				}
-				fmt.Fprintf(&address, "%s\n%s", i.section, text)
-			}
-			for _, p := range seen[address.String()] {
+			for _, p := range seen[address] {
 				if p.contact.Kind == c.contact.Kind && (c.contact.Kind == Subscriber || slices.ContainsFunc(p.contact.Owners, func(owner string) bool {
 					return slices.Contains(c.contact.Owners, owner)
 				})) && p.contact != c.contact {
@@ -218,10 +207,37 @@ func (b *base) sharedAddresses(candidates []candidate, site Site) scanner.ErrorL
 					break
 				}
 			}
-			seen[address.String()] = append(seen[address.String()], place{c.contact, m})
+			seen[address] = append(seen[address], place{c.contact, m})
 		}
 	}
 	return r.problems
+}
+
+// addressOf returns what a method reaches, to be compared and never to be shown: its kind, its values, and what chooses
+// among those that share one; false if it isn't at hand.
+func addressOf(m method) (string, bool) {
+	v := reflect.Indirect(reflect.ValueOf(m))
+	address := []string{v.Type().Name()}
+	for i := range v.NumField() {
+		f := v.Field(i)
+		if f.Type() == reflect.TypeFor[*value]() && !f.IsNil() {
+			f = f.Elem()
+		}
+		switch name := v.Type().Field(i).Name; {
+		case f.Type() == reflect.TypeFor[value]():
+			if name == "credential" {
+				continue // the team's
+			}
+			plain := f.FieldByName("plain")
+			if plain.IsNil() {
+				return "", false
+			}
+			address = append(address, name, plain.Elem().String())
+		case name == "channel" || name == "device":
+			address = append(address, name, f.String())
+		}
+	}
+	return strings.Join(address, "\x00"), true
 }
 
 // subscribersWorthAWarning is how many subscribers make one public alert felt. BenchmarkSubscribers measures what it says.
