@@ -65,6 +65,7 @@ type Contact struct {
 // A contactMethod is a way to reach the contact, under the name that the contact gave it.
 type contactMethod struct {
 	name string
+	kind string // such as email
 	key  *yaml.Node
 	method
 }
@@ -220,6 +221,7 @@ func (c *contactReader) readMethods(n *yaml.Node) {
 		c.within(key.Value, func() {
 			for kind, settings := range c.entries(value) {
 				count++
+				m.kind = kind.Value
 				c.within(kind.Value, func() { m.method = c.method(kind, settings) })
 			}
 			if count > 1 {
