@@ -126,3 +126,42 @@ func TestParseTime(t *testing.T) {
 		}
 	}
 }
+
+// Quiet hours end by the clock of their zone in nights in which that is put forward or back, and when a mute and an
+// active interval take turns.
+func TestUnmutedByTheClock(t *testing.T) {
+	var h hours
+	const spec = `
+night:
+- { times: [ { start_time: "22:00", end_time: "24:00" }, { start_time: "00:00", end_time: "07:00" } ], location: Europe/Berlin }
+morning:
+- { times: [ { start_time: "00:00", end_time: "02:30" } ], location: Europe/Berlin }
+work:
+- { times: [ { start_time: "06:00", end_time: "17:00" } ], weekdays: [ "monday:friday" ], location: America/New_York }
+always: [ {} ]
+`
+	if err := yamlv2.Unmarshal([]byte(spec), &h); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		from, mute, active, want string
+	}{
+		{"2026-03-28T21:30:00Z", "night", "", "2026-03-29T05:00:00Z"},
+		{"2026-10-24T21:30:00Z", "night", "", "2026-10-25T06:00:00Z"},
+		{"2026-03-28T23:30:00Z", "morning", "", "2026-03-29T01:00:00Z"}, // 02:30 is left out
+		{"2026-10-24T23:30:00Z", "morning", "", "2026-10-25T00:30:00Z"}, // the first of two
+		{"2026-10-25T01:05:00Z", "morning", "", "2026-10-25T01:30:00Z"}, // the second
+		{"2026-11-27T23:00:00Z", "night", "work", "2026-11-30T11:00:00Z"},
+		{"2026-11-27T12:34:56Z", "night", "work", "2026-11-27T12:34:56Z"},
+		{"2026-11-27T12:34:56Z", "always", "", "0001-01-01T00:00:00Z"},
+	} {
+		from, err := time.Parse(time.RFC3339, test.from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _ := h.unmuted(strings.Fields(test.mute), strings.Fields(test.active), from)
+		if said := got.UTC().Format(time.RFC3339); said != test.want {
+			t.Errorf("%+v: %s", test, said)
+		}
+	}
+}

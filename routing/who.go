@@ -126,7 +126,7 @@ func (a Answer) Reached() bool { return slices.ContainsFunc(a.Told, Told.Reached
 
 // Who returns who is told about an alert with these labels that begins to fire at an instant.
 func (r *Routes) Who(labels model.LabelSet, at time.Time) Answer {
-	a := Answer{Labels: labels, At: at, Told: []Told{}}
+	a := Answer{Labels: labels, At: at.UTC(), Told: []Told{}}
 	told := map[string]bool{}
 	for _, route := range r.tree.Match(labels) {
 		t := r.told(route, at)
@@ -143,7 +143,7 @@ func (r *Routes) told(route *dispatch.Route, at time.Time) Told {
 	t := Told{
 		Receiver:      o.Receiver,
 		After:         Duration(o.GroupWait),
-		Due:           at.Add(o.GroupWait),
+		Due:           at.Add(o.GroupWait).UTC(),
 		GroupInterval: Duration(o.GroupInterval),
 		Repeat:        Duration(o.RepeatInterval),
 	}
@@ -155,7 +155,8 @@ func (r *Routes) told(route *dispatch.Route, at time.Time) Told {
 		t.GroupBy = []string{"..."}
 	}
 	if t.MutedBy = r.hours.mutedBy(o.MuteTimeIntervals, o.ActiveTimeIntervals, t.Due); len(t.MutedBy) > 0 {
-		t.MutedUntil, _ = r.hours.unmuted(o.MuteTimeIntervals, o.ActiveTimeIntervals, t.Due)
+		until, _ := r.hours.unmuted(o.MuteTimeIntervals, o.ActiveTimeIntervals, t.Due)
+		t.MutedUntil = until.UTC()
 	}
 	t.Kinds, t.Resolved = integrationsOf(r.receivers[o.Receiver])
 	if stem, method, after, ours := splitReceiver(o.Receiver); ours {

@@ -221,3 +221,30 @@ func TestSample(t *testing.T) {
 		}
 	}
 }
+
+func TestParseLabels(t *testing.T) {
+	for text, want := range map[string]string{
+		`alertname=NodeDown prep=hx0`:    `{alertname="NodeDown", prep="hx0"}`,
+		`a="b=c" d=`:                     `{a="b=c"}`,
+		`a="b`:                           `{a="\"b"}`,
+		`grüße=x`:                        `{grüße="x"}`,
+		`NodeDown`:                       `"NodeDown" must be LABEL=VALUE, did you mean alertname=NodeDown?`,
+		`Node/Down`:                      `"Node/Down" must be LABEL=VALUE`,
+		`severity=~critical`:             `"severity=~critical" is a matcher: say what the alert's label is, as in severity=critical`,
+		`severity!=critical`:             `"severity!=critical" is a matcher: say what the alert's label is, as in severity=critical`,
+		`=x`:                             `"" is not the name of a label`,
+		"a=\xff":                         `the value of label "a" is not UTF-8`,
+		`a=b a=c`:                        `label "a" is given twice, as "b" and "c"`,
+		strings.Repeat("a=b ", 101):      `more than 100 labels`,
+		`a=` + strings.Repeat("b", 5000): `label "a=bbbbbbbbbbbbbbbbbb"… is longer than 4096 bytes`,
+	} {
+		labels, err := ParseLabels(strings.Fields(text))
+		said := labels.String()
+		if err != nil {
+			said = err.Error()
+		}
+		if said != want {
+			t.Errorf("%.40s is %s, want %s", text, said, want)
+		}
+	}
+}
