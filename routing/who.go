@@ -95,6 +95,8 @@ type Told struct {
 	// Kinds are how it is told, such as email: the kind of the method, or those of the receiver's integrations. Empty:
 	// the receiver has none and nobody is told.
 	Kinds []string `json:"kinds,omitempty"`
+	// Integrations are what the receiver consists of, each by the name that Alertmanager's metrics have for it.
+	Integrations []string `json:"integrations,omitempty"`
 	// After is how long the alert fires before. Due is when that is.
 	After Duration  `json:"after"`
 	Due   time.Time `json:"due"`
@@ -158,7 +160,12 @@ func (r *Routes) told(route *dispatch.Route, at time.Time) Told {
 		until, _ := r.hours.unmuted(o.MuteTimeIntervals, o.ActiveTimeIntervals, t.Due)
 		t.MutedUntil = until.UTC()
 	}
-	t.Kinds, t.Resolved = integrationsOf(r.receivers[o.Receiver])
+	t.Integrations, t.Resolved = integrationsOf(r.receivers[o.Receiver])
+	for _, kind := range t.Integrations {
+		if !slices.Contains(t.Kinds, kind) {
+			t.Kinds = append(t.Kinds, kind)
+		}
+	}
 	if stem, method, after, ours := splitReceiver(o.Receiver); ours {
 		t.Contact, t.Method, t.Escalates = stem, method, after > 0
 		if c := r.contact(stem); c != nil {
@@ -184,8 +191,7 @@ func splitReceiver(name string) (stem, method string, after model.Duration, ours
 	return parts[0], parts[min(1, len(parts)-1)], after, true
 }
 
-// integrationsOf returns the different kinds of a receiver's integrations, such as email, and whether they tell what
-// resolved.
+// integrationsOf returns the kinds of a receiver's integrations, such as email, and whether they tell what resolved.
 func integrationsOf(receiver config.Receiver) (kinds []string, resolved string) {
 	var tells, silent bool
 	v := reflect.ValueOf(receiver)
@@ -199,9 +205,7 @@ func integrationsOf(receiver config.Receiver) (kinds []string, resolved string) 
 			if c, ok := v.Field(i).Index(j).Interface().(interface{ SendResolved() bool }); ok {
 				tells, silent = tells || c.SendResolved(), silent || !c.SendResolved()
 			}
-			if !slices.Contains(kinds, kind) {
-				kinds = append(kinds, kind)
-			}
+			kinds = append(kinds, kind)
 		}
 	}
 	switch {

@@ -90,6 +90,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	a.addCheck(k, register)
 	a.addRender(k, register)
 	a.addWho(k, register)
+	a.addTest(k, register)
 	a.addSilences(k, register)
 	a.addSchema(k, register)
 	a.addHealthcheck(k, register)
