@@ -106,12 +106,12 @@ func (b *base) merge(candidates []candidate, site Site) (*merge, error) {
 		}
 	}
 
-	leaves := leavesByStem(dispatch.NewRoute(cfg.Route, nil))
+	leaves, hours := leavesByStem(dispatch.NewRoute(cfg.Route, nil)), hoursOf(cfg)
 	if m.reject(func(c candidate) scanner.ErrorList {
 		if c.contact == nil {
 			return nil // a fragment, accepted with its tests before
 		}
-		return c.contact.checkTests(leaves[c.stem], site)
+		return c.contact.checkTests(leaves[c.stem], hours, site)
 	}) {
 		_, err = m.write(b)
 	}

@@ -137,6 +137,11 @@ func (c *contactReader) link() {
 		for _, ref := range t.notify {
 			check(ref, "contact method", methods)
 		}
+		if t.instant != "" {
+			if _, err := c.contact.instant(t.instant); err != nil {
+				c.fail(t.when, "at: %v", err)
+			}
+		}
 	}
 	for _, m := range c.contact.methods {
 		if !notified[m.name] {
