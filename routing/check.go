@@ -41,6 +41,11 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 			candidates = append(candidates, candidate{stem: f.stem, contact: f.contact})
 		}
 	}
+	var contacts []*Contact
+	for _, c := range candidates {
+		contacts = append(contacts, c.contact)
+	}
+	warnings = append(warnings, opts.checkNetworks(contacts)...)
 	exporters, missing := readExporters(files, site)
 	problems = append(problems, missing...)
 	for _, c := range exporters {

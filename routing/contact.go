@@ -3,6 +3,7 @@ package routing
 import (
 	"crypto/sha256"
 	"go/scanner"
+	"go/token"
 	"hash"
 	"path"
 	"path/filepath"
@@ -59,7 +60,10 @@ type Contact struct {
 	tests         []declaredTest
 	leaves        []leaf
 	closed        bool // some values are not at hand
-	sum           [sha256.Size]byte
+
+	// Where Owners and Networks stand, in their order.
+	ownersAt, networksAt []token.Position
+	sum                  [sha256.Size]byte
 }
 
 // A contactMethod is a way to reach the contact, under the name that the contact gave it.
@@ -126,8 +130,14 @@ func (c *contactReader) read(root *yaml.Node) {
 	at := c.object(root,
 		field{"kind", func(n *yaml.Node) { contact.Kind = c.oneOf(n, "kind", []string{Operator, Subscriber}) }},
 		field{"name", func(n *yaml.Node) { contact.Name = c.text(n) }},
-		field{"owner", func(n *yaml.Node) { contact.Owners = c.words(c.listOrOne(n), ownerPattern, ownerRule) }},
-		field{"networks", func(n *yaml.Node) { contact.Networks = c.words(c.list(n), wordPattern, "[a-z0-9-]+") }},
+		field{"owner", func(n *yaml.Node) {
+			items := c.listOrOne(n)
+			contact.Owners, contact.ownersAt = c.words(items, ownerPattern, ownerRule), c.positions(items)
+		}},
+		field{"networks", func(n *yaml.Node) {
+			items := c.list(n)
+			contact.Networks, contact.networksAt = c.words(items, wordPattern, "[a-z0-9-]+"), c.positions(items)
+		}},
 		field{"location", c.readLocation},
 		field{"contact_methods", c.readMethods},
 		field{"notification_rules", c.readRules},
@@ -165,6 +175,7 @@ func (c *contactReader) read(root *yaml.Node) {
 	c.link()
 	if c.problems.Len() == 0 {
 		contact.leaves = c.plan(root)
+		c.lintRules()
 	}
 }
 
@@ -186,6 +197,15 @@ func (c *contactReader) words(items []*yaml.Node, pattern *regexp.Regexp, rule s
 		}
 	}
 	return words
+}
+
+// positions returns where the items of a list stand.
+func (c *contactReader) positions(items []*yaml.Node) []token.Position {
+	all := make([]token.Position, len(items))
+	for i, n := range items {
+		all[i] = position(c.file, n)
+	}
+	return all
 }
 
 // oneOf reads one of a few known words.
