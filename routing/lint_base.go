@@ -13,10 +13,10 @@ import (
 )
 
 // LintBase warns about what Alertmanager accepts in a base and what does nothing: routes that no alert reaches, that are
-// muted for ever, receivers and time intervals that nobody uses. base is the source tree by path, and now the instant
-// from which on intervals count. Of a base that can't be read there are no warnings; Check says why.
-func LintBase(opts Options, base map[string][]byte, now time.Time) scanner.ErrorList {
-	b, problems := opts.readMainFile(base, opts.AlertmanagerVersion)
+// muted for ever, receivers and time intervals that nobody uses. now is the instant from which on intervals count. Of a
+// base that can't be read there are no warnings; Check says why.
+func LintBase(file string, data []byte, now time.Time) scanner.ErrorList {
+	b, problems := readBase(file, data, "")
 	if problems.Len() > 0 {
 		return nil
 	}

@@ -64,7 +64,7 @@ time_intervals:
 `
 	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 	var got []string
-	for _, w := range LintBase(Options{}, map[string][]byte{MainFile: []byte(base)}, now) {
+	for _, w := range LintBase(MainFile, []byte(base), now) {
 		got = append(got, w.Error())
 	}
 	want := []string{
@@ -83,7 +83,7 @@ time_intervals:
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if w := LintBase(Options{}, map[string][]byte{MainFile: []byte("route: { receiver: x }")}, now); w != nil {
+	if w := LintBase(MainFile, []byte("route: { receiver: x }"), now); w != nil {
 		t.Errorf("of a base that can't be read: %v", w)
 	}
 }
@@ -91,8 +91,11 @@ time_intervals:
 // Bases of people are of all shapes; none of them must be walked into the wrong way.
 func TestLintBases(t *testing.T) {
 	for name, data := range bases(t) {
-		LintBase(Options{}, map[string][]byte{MainFile: data}, time.Now())
-		_ = name
+		for _, w := range LintBase(name, data, time.Now()) {
+			if w.Pos.Line == 0 {
+				t.Errorf("%v has no place", w)
+			}
+		}
 	}
 }
 
