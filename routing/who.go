@@ -273,6 +273,9 @@ func (r *Routes) Sample(stem, severity string) (model.LabelSet, error) {
 var usualLabels = []string{model.AlertNameLabel, severityLabel, networkLabel, componentLabel, audienceLabel,
 	"job", "instance", "exporter", "prep_name"}
 
+// maxMisspelt is how long a word may be that is compared with known ones: none of those is longer.
+const maxMisspelt = 128
+
 // labelNotes says which labels and severities look like misspelt ones.
 func (r *Routes) labelNotes(labels model.LabelSet) (notes []string) {
 	known := append(slices.Clone(usualLabels), r.site.IdentityLabel)
@@ -285,8 +288,9 @@ func (r *Routes) labelNotes(labels model.LabelSet) (notes []string) {
 		}
 	})
 	slices.Sort(known)
+	known = slices.Compact(known)
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		if slices.Contains(known, string(name)) {
+		if slices.Contains(known, string(name)) || len(name) > maxMisspelt {
 			continue
 		}
 		if meant := strictyaml.Nearest(string(name), known); meant != "" {
@@ -326,6 +330,9 @@ func (r *Routes) ownerNotes(labels model.LabelSet, told map[string]bool) (notes 
 			}
 		}
 		note := fmt.Sprintf("no contact for %s=%q", r.site.IdentityLabel, owner)
+		if len(owner) > maxMisspelt {
+			owner = ""
+		}
 		if near := strictyaml.Nearest(owner, slices.Sorted(maps.Keys(owners))); near != "" {
 			note += fmt.Sprintf(", did you mean %q of contact %q?", near, owners[near])
 		}

@@ -124,3 +124,19 @@ func (a *Answers) contact(stem string) (routing.ContactStatus, bool) {
 	}
 	return routing.ContactStatus{}, false
 }
+
+// ParseInstant reads a time zone and a time on its clock; "" is now.
+func ParseInstant(zone, at string, now time.Time) (*time.Location, time.Time, error) {
+	location, err := time.LoadLocation(zone)
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("location: time zone %q not known, use a name such as Europe/Berlin", zone)
+	}
+	if at == "" {
+		return location, now.Truncate(time.Second), nil
+	}
+	when, err := routing.ParseTime(at, location, now)
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("at: %w", err)
+	}
+	return location, when, nil
+}

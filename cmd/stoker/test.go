@@ -18,7 +18,7 @@ func (a *app) addTest(k *kingpin.Application, register func(*kingpin.CmdClause, 
 	last := c.Flag("for", "How long the alert fires at most; it ends once everybody has been told who is told within that time.").Default("1m").Duration()
 	zone := c.Flag("location", "The time zone of the times that are printed, such as Europe/Berlin.").Default("UTC").String()
 	register(c, func(ctx context.Context) error {
-		location, _, err := instant(*zone, "", time.Now())
+		location, _, err := sidecar.ParseInstant(*zone, "", time.Now())
 		if err != nil {
 			return usageError{err}
 		}

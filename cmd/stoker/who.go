@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -23,7 +22,7 @@ func (a *app) addWho(k *kingpin.Application, register func(*kingpin.CmdClause, f
 		if err != nil {
 			return usageError{err}
 		}
-		location, when, err := instant(*zone, *at, time.Now())
+		location, when, err := sidecar.ParseInstant(*zone, *at, time.Now())
 		if err != nil {
 			return usageError{err}
 		}
@@ -51,22 +50,6 @@ func (a *app) answers(ctx context.Context) (*sidecar.Answers, error) {
 		return nil, err
 	}
 	return sidecar.ReadAnswers(ctx, cfg)
-}
-
-// instant reads a time zone and a time on its clock; "" is now.
-func instant(zone, at string, now time.Time) (*time.Location, time.Time, error) {
-	location, err := time.LoadLocation(zone)
-	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("--location: time zone %q not known, use a name such as Europe/Berlin", zone)
-	}
-	if at == "" {
-		return location, now.Truncate(time.Second), nil
-	}
-	when, err := routing.ParseTime(at, location, now)
-	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("--at: %w", err)
-	}
-	return location, when, nil
 }
 
 func (a *app) printJSON(v any) error {
