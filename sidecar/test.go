@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -61,7 +62,7 @@ func Test(ctx context.Context, cfg *Config, contact string, o TestOptions) (err 
 	}
 	now := time.Now().UTC().Truncate(time.Second)
 	// A name of its own gives it groups of its own, so that nobody waits for the next notification of an older test.
-	name := "StokerTest-" + now.Format("150405")
+	name := fmt.Sprintf("StokerTest-%08x", rand.Uint32())
 	labels[model.AlertNameLabel], labels[testLabel] = model.LabelValue(name), model.LabelValue(contact)
 
 	answer := answers.Who(labels, now)
@@ -260,9 +261,13 @@ type awaited struct {
 	tried bool // a failure has been printed
 }
 
-// waiting returns what is waited for: each receiver by itself where the metrics name them.
+// waiting returns what is waited for: the contact's receivers, each by itself, where the metrics name them, and else
+// whatever is due.
 func (t *test) waiting() (all []*awaited) {
 	for _, told := range t.due {
+		if t.before.named() && told.Contact != t.contact {
+			continue
+		}
 		for _, integration := range told.Integrations {
 			a := attempt{integration: integration}
 			who := "all receivers"
