@@ -30,8 +30,9 @@
 // tells what has been firing for that long. That holds for the first alert of a group; one that joins
 // later comes with the group's next notification. A range of quiet hours that crosses midnight belongs to
 // the day it begins on, so that of a friday ends on saturday morning. What resolves in quiet hours is not
-// told. Tests say which methods an alert reaches sooner or later, whatever the hour; the labels that make
-// an alert this contact's are filled in where they are left out.
+// told. Tests say which methods an alert reaches sooner or later, whatever the hour, or with at, such as
+// at: "2026-11-27 23:30" on the contact's clock, which are told about one that begins to fire then; the labels
+// that make an alert this contact's are filled in where they are left out.
 //
 // A subscriber hears about what concerns the network and is labelled audience="public", nothing else:
 //
@@ -81,6 +82,11 @@
 // group_wait, group_interval and repeat_interval are those of the base's root route where no rule asks
 // for others. Everything generated is named contact/<stem>/…; the base must not use such names.
 // Equal input gives equal bytes. What Alertmanager would refuse, or be crashed by, is an error.
+//
+// # Answers
+//
+// [Routes.Who] says by the files of a release who is told about an alert, when, and who is muted then until when; what
+// Alertmanager then sends is compared with it in a test. [LintBase] and [Check] find what tells nobody.
 //
 // # Quarantine
 //
