@@ -37,8 +37,16 @@ func (h hours) mutedBy(mute, active []string, t time.Time) []string {
 	return nil
 }
 
-// horizon is how far ahead the intervals are searched. It holds a leap day, also where a century has one less.
-const horizon = 9 // years
+// horizon returns the end of a search that begins at t. What goes by the week alone is the same after a year in which
+// the clocks have been put forward and back; the rest has a leap day, also where a century has one less.
+func horizon(intervals []timeinterval.TimeInterval, t time.Time) time.Time {
+	for _, i := range intervals {
+		if i.Years != nil || i.Months != nil || i.DaysOfMonth != nil {
+			return t.AddDate(9, 0, 0)
+		}
+	}
+	return t.AddDate(1, 0, 14)
+}
 
 // unmuted returns the first instant from t on at which a route with these intervals tells, within the horizon.
 func (h hours) unmuted(mute, active []string, t time.Time) (time.Time, bool) {
@@ -66,7 +74,7 @@ func comes(intervals []timeinterval.TimeInterval, t time.Time) bool {
 
 // search returns the first instant from t on at which holds is true, which depends on nothing but the intervals.
 func search(intervals []timeinterval.TimeInterval, t time.Time, holds func(time.Time) bool) (time.Time, bool) {
-	for end := t.AddDate(horizon, 0, 0); t.Before(end); {
+	for end := horizon(intervals, t); t.Before(end); {
 		if holds(t) {
 			return t, true
 		}

@@ -44,6 +44,13 @@ func (c *contactReader) lintRules() {
 
 // always reports whether quiet hours cover the whole week.
 func (q *quietHours) always() bool {
+	minutes := 0
+	for _, t := range q.times {
+		minutes += (t.end-t.start+day-1)%day + 1
+	}
+	if minutes < day {
+		return false // as nearly always
+	}
 	var week [7 * day]bool
 	for d, on := range q.days {
 		for _, t := range q.times {

@@ -130,8 +130,9 @@ func (a Answer) Reached() bool { return slices.ContainsFunc(a.Told, Told.Reached
 func (r *Routes) Who(labels model.LabelSet, at time.Time) Answer {
 	a := Answer{Labels: labels, At: at.UTC(), Told: []Told{}}
 	told := map[string]bool{}
+	never := map[string]bool{}
 	for _, route := range r.tree.Match(labels) {
-		t := r.told(route, at)
+		t := r.told(route, at, never)
 		told[t.Contact] = true
 		a.Told = append(a.Told, t)
 	}
@@ -140,7 +141,9 @@ func (r *Routes) Who(labels model.LabelSet, at time.Time) Answer {
 	return a
 }
 
-func (r *Routes) told(route *dispatch.Route, at time.Time) Told {
+// told says what becomes of an alert at one route. Of the intervals in never it is known already that they leave no time
+// from at on: a contact can have many routes with the same ones, and that takes a long search.
+func (r *Routes) told(route *dispatch.Route, at time.Time, never map[string]bool) Told {
 	o := route.RouteOpts
 	t := Told{
 		Receiver:      o.Receiver,
@@ -157,8 +160,14 @@ func (r *Routes) told(route *dispatch.Route, at time.Time) Told {
 		t.GroupBy = []string{"..."}
 	}
 	if t.MutedBy = r.hours.mutedBy(o.MuteTimeIntervals, o.ActiveTimeIntervals, t.Due); len(t.MutedBy) > 0 {
-		until, _ := r.hours.unmuted(o.MuteTimeIntervals, o.ActiveTimeIntervals, t.Due)
-		t.MutedUntil = until.UTC()
+		if names := fmt.Sprintf("%q %q", o.MuteTimeIntervals, o.ActiveTimeIntervals); !never[names] {
+			until, found := r.hours.unmuted(o.MuteTimeIntervals, o.ActiveTimeIntervals, t.Due)
+			t.MutedUntil = until.UTC()
+			if !found {
+				_, found = r.hours.unmuted(o.MuteTimeIntervals, o.ActiveTimeIntervals, at)
+				never[names] = !found
+			}
+		}
 	}
 	t.Integrations, t.Resolved = integrationsOf(r.receivers[o.Receiver])
 	for _, kind := range t.Integrations {

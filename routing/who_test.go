@@ -2,6 +2,7 @@ package routing
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -245,6 +246,39 @@ func TestParseLabels(t *testing.T) {
 		}
 		if said != want {
 			t.Errorf("%.40s is %s, want %s", text, said, want)
+		}
+	}
+}
+
+// A contact can't make an answer slow by quiet hours without an end, in as many pieces and for as many rules as it may
+// have.
+func BenchmarkWhoMutedForEver(b *testing.B) {
+	var c strings.Builder
+	c.WriteString("kind: operator\nname: Slow\nowner: hx1\nlocation: Europe/Berlin\ncontact_methods: { mail: { email: { to: noc@acme.example } } }\nnotification_rules:\n")
+	for i := range maxItems {
+		fmt.Fprintf(&c, "- { notify: [mail], after: %dm, quiet_hours: all }\n", maxItems-i)
+	}
+	c.WriteString("quiet_hours: { all: { times: [ '23:00-24:00'")
+	for i := range maxItems - 1 {
+		fmt.Fprintf(&c, ", '%02d:%02d-%02d:%02d'", i*29/60, i*29%60, (i+1)*29/60, (i+1)*29%60)
+	}
+	c.WriteString(" ] } }\n")
+	contact, err := ParseContact("slow.yml", []byte(c.String()), testSite())
+	if err != nil {
+		b.Fatal(err)
+	}
+	merged, err := Merge([]byte(whoBase), []*Contact{contact}, testSite())
+	if err != nil {
+		b.Fatal(err)
+	}
+	r, err := ReadRoutes(FilesOf(map[string][]byte{MainFile: merged}), Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		a := r.Who(alert("prep=hx1"), time.Unix(0, 0))
+		if len(a.Told) != 1+maxItems || a.Told[1].Reached() || !a.Told[1].MutedUntil.IsZero() {
+			b.Fatal(a)
 		}
 	}
 }
