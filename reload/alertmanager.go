@@ -89,11 +89,11 @@ func nullIntegration(cfg *config.Config) error {
 	return nil
 }
 
-func (alertmanagerFiles) references(p, filename string, data []byte, f facts) ([]reference, error) {
+func (alertmanagerFiles) references(p, filename string, data []byte, f facts, l *lastLoad) ([]reference, error) {
 	if p != (alertmanagerFiles{}).main() {
 		return nil, nil // Templates can't include files.
 	}
-	cfg, found := loadAlertmanager(filename, data, f)
+	cfg, found := l.alertmanager(filename, data, f)
 	if err := found.errors.Err(); err != nil {
 		return nil, err
 	}
@@ -114,34 +114,41 @@ func (alertmanagerFiles) references(p, filename string, data []byte, f facts) ([
 	for _, out := range cfg.EventRecorder.FileOutputs {
 		refs = append(refs, reference{pattern: filepath.ToSlash(filepath.Clean(out.Path)), use: useOutput, written: filepath.ToSlash(filepath.Clean(out.Path))})
 	}
-	setDirectories(cfg, marker)
-	for _, rel := range relativePaths(cfg) {
+	parts := directories(cfg)
+	setDirectories(parts, marker)
+	for _, rel := range relativePaths(parts) {
 		refs = append(refs, reference{pattern: rel, written: rel})
 	}
+	unmark(parts)
 	return refs, nil
 }
 
-// setDirectories makes the paths relative to dir that Alertmanager makes relative to the folder of its main file
+// directories are the parts of a configuration whose paths Alertmanager makes relative to the folder of its main file
 // (resolveFilepaths in its config package), apart from those of templates and event files. It opens all others where
 // it happens to run.
-func setDirectories(cfg *config.Config, dir string) {
+func directories(cfg *config.Config) (parts []commoncfg.DirectorySetter) {
 	skip := map[*commoncfg.HTTPClientConfig]bool{}
 	for _, r := range cfg.Receivers {
 		for _, c := range r.IncidentioConfigs {
 			skip[c.HTTPConfig] = c.HTTPConfig != cfg.Global.HTTPConfig
 		}
 	}
-	walkValues(reflect.ValueOf(cfg), func(v reflect.Value) {
-		if v.Kind() == reflect.Pointer && v.CanInterface() {
-			if c, ok := v.Interface().(*commoncfg.HTTPClientConfig); ok && !skip[c] {
-				c.SetDirectory(dir)
-			}
+	walkPointers(reflect.ValueOf(cfg), func(c *commoncfg.HTTPClientConfig) {
+		if !skip[c] {
+			parts = append(parts, c)
 		}
 	})
 	for _, out := range cfg.EventRecorder.KafkaOutputs {
 		if out.TLSConfig != nil {
-			out.TLSConfig.SetDirectory(dir)
+			parts = append(parts, out.TLSConfig)
 		}
+	}
+	return parts
+}
+
+func setDirectories(parts []commoncfg.DirectorySetter, dir string) {
+	for _, p := range parts {
+		p.SetDirectory(dir)
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 
 	"github.com/prometheus/alertmanager/config"
 	"github.com/prometheus/alertmanager/config/receiver"
-	commoncfg "github.com/prometheus/common/config"
 	"github.com/prometheus/common/promslog"
 	"go.yaml.in/yaml/v3"
 
@@ -66,6 +65,7 @@ func (c *alertmanagerCheck) run() {
 		}
 		return c.missing(key, file)
 	})...)
+	c.emptyPatterns(cfg.Templates)
 	tmpl := c.templates(cfg.Templates)
 	if tmpl == nil {
 		return
@@ -84,9 +84,27 @@ func (c *alertmanagerCheck) run() {
 	walkRoutes(cfg.Route, texts.route)
 }
 
+// emptyPatterns warns of patterns of templates that no file matches, of which Alertmanager says nothing.
+func (c *alertmanagerCheck) emptyPatterns(patterns []string) {
+	doc := c.document()
+	if doc == nil {
+		return
+	}
+	list := value(doc, "templates")
+	for i, pattern := range patterns {
+		if found, err := filepath.Glob(pattern); err != nil || len(found) > 0 || list == nil || i >= len(list.Content) {
+			continue
+		}
+		c.warnings.Add(strictyaml.Position(c.name(c.main), list.Content[i]), fmt.Sprintf("no template matches %q", list.Content[i].Value))
+	}
+}
+
 // load loads the main file, by the very function that the server calls if that is of our version. What it returns is
 // nil if there are errors, and if only a server of another version can tell whether it loads.
 func (c *alertmanagerCheck) load() (cfg *config.Config) {
+	if cfg = c.last.take(c.files[c.main], c.dir); cfg != nil {
+		return cfg // The same bytes as on disk.
+	}
 	if !c.lenient() {
 		err := guard(func() (err error) {
 			cfg, err = config.LoadFile(c.staged.main)
@@ -106,10 +124,7 @@ func (c *alertmanagerCheck) load() (cfg *config.Config) {
 	cfg, found := loadAlertmanager(c.name(c.main), c.files[c.main], c.staged.facts)
 	c.add(found)
 	if cfg != nil {
-		for i, t := range cfg.Templates {
-			cfg.Templates[i] = commoncfg.JoinDir(c.dir, t)
-		}
-		setDirectories(cfg, c.dir)
+		inFolder(cfg, c.dir)
 	}
 	return cfg
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"go/scanner"
 	"io/fs"
+
+	"github.com/prometheus/alertmanager/config"
 )
 
 // Generate makes files of a release from the hand-written ones. It returns the files to add, or to put in place of
@@ -18,6 +20,10 @@ type Source struct {
 	Live fs.FS
 	// Version is that of the server that will run the release, such as 0.34.2; "" if it isn't known.
 	Version string
+	// Load reads a main file as the check of the release will. Whoever generates one and wants to know whether it loads
+	// asks here: what was read isn't read again by the check. The configuration is nil beside an error, and where only
+	// the server can tell. Nil for Prometheus.
+	Load func(data []byte) (*config.Config, error)
 }
 
 // dialect is what differs between the files of Prometheus and those of Alertmanager. All of it is pure or
@@ -30,7 +36,7 @@ type dialect interface {
 	// parse loads a main file by itself, without looking at what it refers to.
 	parse(filename string, data []byte, f facts) error
 	// references lists what a file of the release mentions. Only the main file and includes are asked about.
-	references(p, filename string, data []byte, f facts) ([]reference, error)
+	references(p, filename string, data []byte, f facts, l *lastLoad) ([]reference, error)
 	// check loads a release exactly as the server would. Warnings are what only the server can decide.
 	check(s staged) (warnings scanner.ErrorList, err error)
 	// difference says how what the server runs differs from a release, "" if it doesn't as far as the
@@ -52,6 +58,8 @@ type staged struct {
 	// name turns a path of the release into the one that people know.
 	name  func(p string) string
 	facts facts
+	// last is what was made of the main file before.
+	last *lastLoad
 }
 
 // path returns the path in the tree of a file on disk.

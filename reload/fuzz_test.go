@@ -21,7 +21,7 @@ func stage(t *testing.T, d dialect, main string, f facts) staged {
 	if err := os.WriteFile(file, []byte(main), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return staged{dir: dir, main: file, files: Tree{d.main(): []byte(main)}, name: func(p string) string { return p }, facts: f}
+	return staged{dir: dir, main: file, files: Tree{d.main(): []byte(main)}, name: func(p string) string { return p }, facts: f, last: new(lastLoad)}
 }
 
 // checkAll runs everything that a check runs on a main file, for servers of which different things are known, and
@@ -32,7 +32,7 @@ func checkAll(t *testing.T, d dialect, main string) error {
 	for _, f := range []facts{{}, {version: "2.53.4", features: []string{}}, {version: "99.0.0"}} {
 		s := stage(t, d, main, f)
 		parseErr := d.parse(d.main(), []byte(main), f)
-		_, referencesErr := guarded(func() ([]reference, error) { return d.references(d.main(), d.main(), []byte(main), f) })
+		_, referencesErr := guarded(func() ([]reference, error) { return d.references(d.main(), d.main(), []byte(main), f, new(lastLoad)) })
 		_, checkErr := d.check(s)
 		if f.version != "" {
 			continue

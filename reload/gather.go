@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/alertmanager/config"
+
 	"github.com/stoker-project/stoker/internal/strictyaml"
 )
 
@@ -58,6 +60,7 @@ type candidate struct {
 	moved func() bool
 	// warnings are what was noticed while gathering.
 	warnings scanner.ErrorList
+	last     lastLoad
 }
 
 // name turns a path of the release into the one to show to people.
@@ -102,7 +105,14 @@ func (c *candidate) gather(ctx context.Context, root string, generate Generate, 
 		if err := c.dialect.parse(c.name(main), data, c.facts); err != nil {
 			return err
 		}
-		files, err := generate(ctx, Source{Base: map[string][]byte{main: data}, Live: live, Version: c.facts.version})
+		from := Source{Base: map[string][]byte{main: data}, Live: live, Version: c.facts.version}
+		if _, ok := c.dialect.(alertmanagerFiles); ok {
+			from.Load = func(data []byte) (*config.Config, error) {
+				cfg, found := c.last.alertmanager(c.name(main), data, c.facts)
+				return cfg, found.errors.Err()
+			}
+		}
+		files, err := generate(ctx, from)
 		if err != nil {
 			return err
 		}
@@ -127,7 +137,7 @@ func (c *candidate) follow(root string) error {
 		done[p] = true
 		var refs []reference
 		err := guard(func() (err error) {
-			refs, err = c.dialect.references(p, c.name(p), c.tree[p], c.facts)
+			refs, err = c.dialect.references(p, c.name(p), c.tree[p], c.facts, &c.last)
 			return err
 		})
 		if err != nil {
@@ -158,7 +168,7 @@ func (c *candidate) check(dir string) (warnings scanner.ErrorList, err error) {
 	if main == "" {
 		main = filepath.Join(dir, c.dialect.main())
 	}
-	warnings, err = c.dialect.check(staged{dir: dir, main: main, files: c.tree, name: c.name, facts: c.facts})
+	warnings, err = c.dialect.check(staged{dir: dir, main: main, files: c.tree, name: c.name, facts: c.facts, last: &c.last})
 	if c.size > largeRelease {
 		// What the loaders left behind is many times the size of the files, and there may be no other check
 		// for months.

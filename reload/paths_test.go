@@ -67,7 +67,8 @@ func TestAlertmanagerPathsAreResolvedAsByItself(t *testing.T) {
 			want[rel] = true
 		}
 	})
-	refs, err := alertmanagerFiles{}.references("alertmanager.yml", "alertmanager.yml", []byte(main), facts{})
+	var l lastLoad
+	refs, err := alertmanagerFiles{}.references("alertmanager.yml", "alertmanager.yml", []byte(main), facts{}, &l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,5 +78,26 @@ func TestAlertmanagerPathsAreResolvedAsByItself(t *testing.T) {
 	}
 	if len(want) < 60 || !reflect.DeepEqual(got, want) {
 		t.Errorf("the release takes in %v, Alertmanager looks up %v", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+	}
+	// What the check is given after that is what it would load.
+	if took := l.take([]byte(main), dir); !reflect.DeepEqual(took, loaded) {
+		t.Errorf("the check is given\n%+v\nAlertmanager loads\n%+v", took, loaded)
+	}
+	if again := l.take([]byte(main), dir); again != nil {
+		t.Error("a configuration whose paths are in a folder is given twice")
+	}
+}
+
+// A path that climbs far out of the release leads out of it, and is what it was when the check is given it.
+func TestPathsThatClimbOut(t *testing.T) {
+	t.Parallel()
+	const main = "route: { receiver: a }\nreceivers: [{ name: a, webhook_configs: [{ url: 'http://localhost', http_config: { tls_config: { ca_file: ../../../x/ca.pem } } }] }]\n"
+	var l lastLoad
+	refs, err := alertmanagerFiles{}.references("alertmanager.yml", "alertmanager.yml", []byte(main), facts{}, &l)
+	if err != nil || len(refs) != 1 || refs[0].pattern != "../../../x/ca.pem" {
+		t.Errorf("references %+v, error %v", refs, err)
+	}
+	if got := l.take([]byte(main), "/a/b/c/d").Receivers[0].WebhookConfigs[0].HTTPConfig.TLSConfig.CAFile; got != "/a/x/ca.pem" {
+		t.Errorf("the check looks for %s", got)
 	}
 }

@@ -72,7 +72,7 @@ func (w *written) problems(err error, t reflect.Type) (list scanner.ErrorList) {
 			list.Add(pos, fmt.Sprintf("%d problems from here on", len(messages)-i))
 			break
 		}
-		list.Add(pos, msg)
+		list.Add(pos, strictyaml.WithoutURL(msg))
 	}
 	return list
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"go/scanner"
+	"maps"
 	"os"
 )
 
@@ -31,7 +32,9 @@ func (c *candidate) tryOut() (warnings scanner.ErrorList, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := (disk{}).writeTree(dir, c.tree, 0o600); err != nil {
+	files := maps.Clone(c.tree)
+	maps.DeleteFunc(files, func(p string, _ []byte) bool { return private(p) }) // no server reads them
+	if err := (disk{}).writeTree(dir, files, 0o600); err != nil {
 		return nil, err
 	}
 	return c.check(dir)

@@ -81,7 +81,7 @@ func loadScrapeConfigs(filename string, data []byte, f facts) (cfg *config.Scrap
 	return cfg, found
 }
 
-func (prometheusFiles) references(p, filename string, data []byte, f facts) ([]reference, error) {
+func (prometheusFiles) references(p, filename string, data []byte, f facts, _ *lastLoad) ([]reference, error) {
 	// The paths of an included file are relative to its own folder.
 	if p != (prometheusFiles{}).main() {
 		cfg, _ := loadScrapeConfigs(filename, data, f)

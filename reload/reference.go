@@ -1,17 +1,17 @@
 package reload
 
 import (
-	"path"
+	"path/filepath"
 	"reflect"
 	"strings"
 )
 
 // marker stands for the release's folder while a configuration is searched for paths: upstream's own
 // SetDirectory puts it before every relative path that the server resolves, so no list of the keys that hold paths is
-// needed here and none can be forgotten. It is two levels deep, so that a path that climbs out is recognised too.
+// needed here and none can be forgotten. It is many levels deep, so that a path that climbs out is recognised too.
 const (
-	markerParent = "/\u2063stoker"
-	marker       = markerParent + "/release"
+	markerRoot = "/\u2063stoker"
+	marker     = markerRoot + "/r/r/r/r/r/r/r/r/r/r/r/r/r/r/r/r"
 )
 
 // relativePaths returns every relative path that a configuration mentions, after its directory was set to
@@ -34,20 +34,37 @@ func relativePaths(cfg any) []string {
 
 // relative undoes the marker.
 func relative(p string) (string, bool) {
-	if rest, ok := strings.CutPrefix(p, marker+"/"); ok {
-		return rest, true
+	if p != markerRoot && !strings.HasPrefix(p, markerRoot+"/") {
+		return "", false
 	}
-	if rest, ok := strings.CutPrefix(p, markerParent+"/"); ok {
-		return path.Join("..", rest), true
-	}
-	return "", false
+	rel, err := filepath.Rel(marker, p)
+	return filepath.ToSlash(rel), err == nil
 }
 
 // walkValues visits every value that is reachable through exported fields, once a pointer.
-func walkValues(v reflect.Value, visit func(reflect.Value)) {
+func walkValues(v reflect.Value, visit func(reflect.Value)) { walkWithin(v, nil, visit) }
+
+// walkPointers visits every pointer to a T that is reachable through exported fields, once, and passes over what can't
+// hold one: most of a configuration with thousands of routes and receivers.
+func walkPointers[T any](v reflect.Value, visit func(*T)) {
+	holders := holders{of: reflect.TypeFor[T](), known: map[reflect.Type]bool{}}
+	walkWithin(v, holders.holds, func(v reflect.Value) {
+		if v.Kind() == reflect.Pointer && v.CanInterface() {
+			if p, ok := v.Interface().(*T); ok {
+				visit(p)
+			}
+		}
+	})
+}
+
+// walkWithin visits what is reachable and of a type that holds allows; nil allows all.
+func walkWithin(v reflect.Value, holds func(reflect.Type) bool, visit func(reflect.Value)) {
 	seen := map[uintptr]bool{}
 	var walk func(reflect.Value)
 	walk = func(v reflect.Value) {
+		if holds != nil && !holds(v.Type()) {
+			return
+		}
 		switch v.Kind() {
 		case reflect.Pointer:
 			if v.IsNil() || seen[v.Pointer()] {
@@ -78,7 +95,45 @@ func walkValues(v reflect.Value, visit func(reflect.Value)) {
 			visit(v)
 		}
 	}
-	walk(v)
+	if v.IsValid() {
+		walk(v)
+	}
+}
+
+// holders knows which types can hold a value of one, through exported fields.
+type holders struct {
+	of    reflect.Type
+	known map[reflect.Type]bool
+}
+
+func (h holders) holds(t reflect.Type) bool {
+	holds, ok := h.known[t]
+	if !ok {
+		holds = h.search(t, map[reflect.Type]bool{})
+		h.known[t] = holds
+	}
+	return holds
+}
+
+func (h holders) search(t reflect.Type, seen map[reflect.Type]bool) bool {
+	if t == h.of || t.Kind() == reflect.Interface { // there may be anything in it
+		return true
+	}
+	if seen[t] {
+		return false
+	}
+	seen[t] = true
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
+		return h.search(t.Elem(), seen)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if f := t.Field(i); f.IsExported() && h.search(f.Type, seen) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // walkFields visits every text in a configuration with the YAML key that it stands under: for the entries of a list

@@ -176,12 +176,20 @@ func (s *server) loaded(ctx context.Context) (loaded, error) {
 	if err != nil {
 		return loaded{}, err
 	}
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
+	return s.readLoaded(body)
+}
+
+// readLoaded reads a /metrics page.
+func (s *server) readLoaded(body []byte) (loaded, error) {
+	families, err := parseMetrics(s.ownState(body))
+	success, ok := gauge(families, s.name+"_config_last_reload_successful")
+	if err != nil || !ok { // the whole page says what it is instead
+		families, err = parseMetrics(body)
+		success, ok = gauge(families, s.name+"_config_last_reload_successful")
+	}
 	if err != nil {
 		return loaded{}, fmt.Errorf("GET /metrics: %w: is this the address of %s?", err, s.name)
 	}
-	success, ok := gauge(families, s.name+"_config_last_reload_successful")
 	if !ok {
 		return loaded{}, fmt.Errorf("GET /metrics: no %s_config_last_reload_successful: is this the address of %s?", s.name, s.name)
 	}
@@ -197,6 +205,28 @@ func (s *server) loaded(ctx context.Context) (loaded, error) {
 		}
 	}
 	return l, nil
+}
+
+// ownState cuts a /metrics page down to what a server says of itself and its configuration. A Prometheus with a thousand
+// rule groups has ten thousand lines besides, and to parse them is most of what it costs to look after it.
+func (s *server) ownState(page []byte) []byte {
+	wanted := [][]byte{[]byte(s.name + "_config_"), []byte(s.name + "_build_info"), []byte("process_start_time_seconds")}
+	var own []byte
+	for line := range bytes.Lines(page) {
+		name := line
+		if rest, ok := bytes.CutPrefix(line, []byte("# ")); ok {
+			_, name, _ = bytes.Cut(rest, []byte(" ")) // after HELP or TYPE
+		}
+		if slices.ContainsFunc(wanted, func(prefix []byte) bool { return bytes.HasPrefix(name, prefix) }) {
+			own = append(own, line...)
+		}
+	}
+	return own
+}
+
+func parseMetrics(page []byte) (map[string]*dto.MetricFamily, error) {
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	return parser.TextToMetricFamilies(bytes.NewReader(page))
 }
 
 func gauge(families map[string]*dto.MetricFamily, name string) (float64, bool) {

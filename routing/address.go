@@ -34,6 +34,36 @@ func chatIDProblem(s string) string {
 	return ""
 }
 
+// An integration key of the Events API v2, https://developer.pagerduty.com/docs/send-alert-event.
+var routingKey = regexp.MustCompile(`^[A-Za-z0-9]{32}$`)
+
+func routingKeyProblem(s string) string {
+	if !routingKey.MatchString(s) {
+		return "must be the integration key of a service, 32 letters and digits"
+	}
+	return ""
+}
+
+// https://pushover.net/api#registration, #identifiers and #messages
+var (
+	pushoverKey   = regexp.MustCompile(`^[A-Za-z0-9]{30}$`)
+	devicePattern = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,25}$`)
+)
+
+func userKeyProblem(s string) string {
+	if !pushoverKey.MatchString(s) {
+		return "must be the key of a user or group, 30 letters and digits"
+	}
+	return ""
+}
+
+func pushoverTokenProblem(s string) string {
+	if !pushoverKey.MatchString(s) {
+		return "must be the token of an application, 30 letters and digits"
+	}
+	return ""
+}
+
 // urlProblem checks where Alertmanager is asked to post to. It doesn't resolve names: what a name points
 // to can change after any check, so that is for the network around Alertmanager to guard.
 func (s *Site) urlProblem(text string) string {

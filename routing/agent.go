@@ -7,9 +7,11 @@ import (
 	"go/scanner"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 
+	"github.com/prometheus/alertmanager/config"
 	"github.com/prometheus/common/promslog"
 )
 
@@ -19,7 +21,8 @@ type Agent struct {
 	opts   Options
 	site   Site
 	logger *slog.Logger
-	status atomic.Pointer[Status] // replaced, never changed
+	status atomic.Pointer[Status]    // replaced, never changed
+	phones atomic.Pointer[phonebook] // replaced, never changed
 
 	mu      sync.Mutex
 	synced  bool
@@ -29,6 +32,10 @@ type Agent struct {
 	reasons map[string]string // by file, what was logged last
 
 	exporters []ContactExporters // what the files say about exporters
+
+	read    memory[string, reading]  // what files were read as
+	made    *memory[*Contact, *made] // what came of contacts for the base that baseSum is of
+	baseSum [sha256.Size]byte
 }
 
 // New returns an Agent. It reads no file yet.
@@ -63,10 +70,12 @@ func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 }
 
 func (a *Agent) sync(ctx context.Context) (changed bool, err error) {
-	open := a.opts.withSecrets(a.site)
+	a.read.next()
+	open := a.withSecrets()
 	site := open
 	if a.opts.ExportersOnly {
 		site = a.site
+		site.read = &a.read
 	}
 	files, err := readFolder(ctx, a.opts.Contacts.Dir, site)
 	if ctx.Err() != nil {
@@ -108,6 +117,9 @@ type Source struct {
 	Live fs.FS
 	// Version is that of the Alertmanager that will run the release, such as 0.34.2; "" if it isn't known.
 	Version string
+	// Load reads a merged file as Alertmanager would. Whoever loads the result anyway can give it, so that it is loaded
+	// once. Nil: as Merge does it.
+	Load func(data []byte) (*config.Config, error)
 }
 
 // Generate returns the files that the contacts add to a release or replace in it: the merged MainFile and
@@ -122,6 +134,10 @@ func (a *Agent) Generate(ctx context.Context, from Source) (map[string][]byte, e
 		return nil, problems
 	}
 
+	if from.Load != nil {
+		b.load = from.Load
+	}
+
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.synced {
@@ -130,64 +146,104 @@ func (a *Agent) Generate(ctx context.Context, from Source) (map[string][]byte, e
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	var candidates []candidate
-	for _, f := range a.files {
-		if f.contact != nil {
-			candidates = append(candidates, candidate{stem: f.stem, source: f.source, contact: f.contact})
-		}
-	}
-	m, err := b.merge(candidates, a.site)
+	a.remember(b, from)
+	m, rejected, err := a.merge(b, from.Live)
 	if err != nil {
 		return nil, err
 	}
-	rejected := map[string]scanner.ErrorList{} // by stem; what problems there are besides those in a.files
-	if a.err != nil || len(m.accepted) < len(a.files) {
-		rejected = m.rejected
-		if m, err = a.hold(b, m, from.Live); err != nil {
-			return nil, err
-		}
-		for stem, why := range m.rejected {
-			problems = append(problems, noPosition(b.file, fmt.Sprintf("does without what contact %q of the live release needs: %v", stem, why)))
-		}
-		if problems.Len() > 0 {
-			problems.Sort()
-			return nil, problems
-		}
+	if err := a.keepPhones(m.accepted, from.Live); err != nil {
+		return nil, err
 	}
 	a.report(m, rejected)
 
 	files := map[string][]byte{MainFile: m.data}
+	if len(m.accepted) > 0 {
+		files[templatesFile] = templates(a.site)
+	}
 	for _, c := range m.accepted {
 		files[contactsFolder+"/"+c.stem+".yml"] = c.source
 	}
 	return files, nil
 }
 
-// hold merges again what was accepted together with the last good versions of what was not. What it
-// rejects can only be of the live release.
-func (a *Agent) hold(b *base, m *merge, live fs.FS) (*merge, error) {
-	last, err := readLastGood(live)
-	if err != nil {
-		return nil, err
+// remember lets the base know what came of contacts in the last pass, if that was for the same one.
+func (a *Agent) remember(b *base, from Source) {
+	sum := sha256.Sum256(slices.Concat([]byte(from.Version), []byte{0}, from.Base[MainFile]))
+	if a.made == nil || sum != a.baseSum {
+		a.made, a.baseSum = b.made, sum
 	}
-	candidates := m.accepted
-	held := map[string]bool{}
-	for _, c := range candidates {
-		held[c.stem] = true
+	a.made.next()
+	b.made = a.made
+}
+
+// merge merges the contacts of the folder, and for each that is rejected its last good version. What keeps one of those
+// out can only be the base.
+func (a *Agent) merge(b *base, live fs.FS) (*merge, map[string]scanner.ErrorList, error) {
+	rejected := map[string]scanner.ErrorList{} // by stem; what problems there are besides those in a.files
+	for last := (*lastGood)(nil); ; {
+		var candidates []candidate
+		current := map[string]bool{}
+		for _, f := range a.files {
+			if f.contact != nil && rejected[f.stem] == nil {
+				current[f.stem] = true
+				candidates = append(candidates, candidate{stem: f.stem, source: f.source, contact: f.contact})
+			}
+		}
+		if a.err != nil || len(candidates) < len(a.files) {
+			if last == nil {
+				var err error
+				if last, err = readLastGood(live); err != nil {
+					return nil, nil, err
+				}
+			}
+			held, err := a.held(last, current)
+			if err != nil {
+				return nil, nil, err
+			}
+			candidates = append(candidates, held...)
+		}
+		m, err := b.compile(candidates, a.site)
+		if err == nil && len(m.rejected) == 0 {
+			err = m.write(b, a.site)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		var problems scanner.ErrorList
+		for stem, why := range m.rejected {
+			if current[stem] {
+				rejected[stem] = why
+			} else {
+				problems = append(problems, noPosition(b.file, fmt.Sprintf("does without what contact %q of the live release needs: %v", stem, why)))
+			}
+		}
+		if problems.Len() > 0 {
+			problems.Sort()
+			return nil, nil, problems
+		}
+		if len(m.rejected) == 0 {
+			return m, rejected, nil
+		}
 	}
-	stems := last.stems()
+}
+
+// held returns the last good versions of the contacts that the folder has and that are not current. Those are all of
+// the live release if the folder isn't available.
+func (a *Agent) held(last *lastGood, current map[string]bool) (candidates []candidate, err error) {
+	stems := last.stems
 	if a.err == nil {
 		stems = nil
 		for _, f := range a.files {
 			stems = append(stems, f.stem)
 		}
 	}
-	site := a.opts.withSecrets(a.site)
+	site := a.withSecrets()
+	seen := map[string]bool{}
 	for _, stem := range stems {
-		if held[stem] {
+		if current[stem] || seen[stem] {
 			continue
 		}
-		held[stem] = true
+		seen[stem] = true
 		c, ok, err := last.candidate(stem, site)
 		if err != nil {
 			return nil, err
@@ -196,5 +252,12 @@ func (a *Agent) hold(b *base, m *merge, live fs.FS) (*merge, error) {
 			candidates = append(candidates, c)
 		}
 	}
-	return b.merge(candidates, a.site)
+	return candidates, nil
+}
+
+// withSecrets is the site as contacts are read with it.
+func (a *Agent) withSecrets() Site {
+	site := a.opts.withSecrets(a.site)
+	site.read = &a.read
+	return site
 }

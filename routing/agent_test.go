@@ -24,13 +24,15 @@ import (
 
 // A house is a folder of contacts and secrets, a base, and what is live.
 type house struct {
-	t     *testing.T
-	dir   string
-	opts  Options
-	base  map[string][]byte
-	live  fs.FS
-	agent *Agent
-	log   *bytes.Buffer
+	t    *testing.T
+	dir  string
+	opts Options
+	base map[string][]byte
+	live fs.FS
+	// version is that of the Alertmanager that runs.
+	version string
+	agent   *Agent
+	log     *bytes.Buffer
 }
 
 const houseBase = `
@@ -49,7 +51,7 @@ templates: [ templates/*.tmpl ]
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	h := &house{t: t, dir: t.TempDir(), base: map[string][]byte{MainFile: []byte(houseBase), "templates/a.tmpl": nil}}
+	h := &house{t: t, dir: t.TempDir(), base: map[string][]byte{MainFile: []byte(houseBase), "templates/a.tmpl": nil}, version: "0.34.2"}
 	h.opts.Contacts = ContactsConfig{Dir: "contacts", SecretsDir: "secrets", AgeIdentityFile: "age-key"}
 	h.opts.Contacts.SetDirectory(h.dir)
 	for _, d := range []string{h.opts.Contacts.Dir, h.opts.Contacts.SecretsDir} {
@@ -100,7 +102,7 @@ func (h *house) remove(name string) {
 // publish makes what Generate returns the live release, and returns the receivers of contacts in it.
 func (h *house) publish() []string {
 	h.t.Helper()
-	files, err := h.agent.Generate(context.Background(), Source{Base: h.base, Live: h.live})
+	files, err := h.agent.Generate(context.Background(), Source{Base: h.base, Live: h.live, Version: h.version})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -362,7 +364,7 @@ func TestBaseDropsWhatContactsNeed(t *testing.T) {
 	h.write("contacts/bravo.yml", hookContact("hx2"))
 	h.expect(true, "", "acme/mail", "bravo/hook")
 	h.base[MainFile] = []byte("route: { receiver: team }\nreceivers: [ { name: team } ]\n")
-	_, err := h.agent.Generate(context.Background(), Source{Base: h.base, Live: h.live})
+	_, err := h.agent.Generate(context.Background(), Source{Base: h.base, Live: h.live, Version: h.version})
 	want := `alertmanager.yml: does without what contact "acme" of the live release needs: ` +
 		`.stoker/contacts/acme.yml:6:3: email needs smtp_smarthost and smtp_from under global in alertmanager.yml`
 	if err == nil || err.Error() != want {
@@ -384,7 +386,7 @@ func TestGenerateFails(t *testing.T) {
 	h.restart()
 	h.write("contacts/acme.yml", hookContact("hx1"))
 	generate := func() string {
-		files, err := h.agent.Generate(context.Background(), Source{Base: h.base, Live: h.live})
+		files, err := h.agent.Generate(context.Background(), Source{Base: h.base, Live: h.live, Version: h.version})
 		if err == nil || files != nil {
 			t.Fatalf("got %v, %v", slices.Collect(maps.Keys(files)), err)
 		}
@@ -406,7 +408,7 @@ func TestGenerateFails(t *testing.T) {
 	broken := errors.New("input/output error")
 	for _, name := range []string{contactsFolder, contactsFolder + "/acme.yml", MainFile} {
 		h.live = brokenFS{fstest.MapFS{contactsFolder + "/acme.yml": {}, MainFile: {}}, name, broken}
-		if _, err := h.agent.Generate(context.Background(), Source{Base: h.base, Live: h.live}); !errors.Is(err, broken) {
+		if _, err := h.agent.Generate(context.Background(), Source{Base: h.base, Live: h.live, Version: h.version}); !errors.Is(err, broken) {
 			t.Errorf("%s can't be read: error %v", name, err)
 		}
 	}
@@ -440,7 +442,7 @@ func TestTemplatePathsStayRelative(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{".stoker/contacts/acme.yml", MainFile}; !slices.Equal(slices.Sorted(maps.Keys(files)), want) {
+	if want := []string{".stoker/contacts/acme.yml", MainFile, templatesFile}; !slices.Equal(slices.Sorted(maps.Keys(files)), want) {
 		t.Errorf("files %v, want %v", slices.Sorted(maps.Keys(files)), want)
 	}
 	if string(files[".stoker/contacts/acme.yml"]) != hookContact("hx1") {
@@ -481,7 +483,7 @@ route:
 receivers:
 - name: contact/acme/hook
   # below
-`))}
+`)).Content[0]}
 	f, err := last.fragment("acme")
 	if err != nil {
 		t.Fatal(err)
@@ -495,4 +497,22 @@ receivers:
 			t.Errorf("%s are\n%s", key, got)
 		}
 	}
+}
+
+// A server that can't be asked for its version leaves nobody untold who was told before, and no new contact is taken on trust.
+func TestVersionGone(t *testing.T) {
+	h := newHouse(t)
+	teams := strings.ReplaceAll(hookContact("hx1"), "{ webhook: { url:", "{ msteams: { webhook_url:")
+	h.write("contacts/acme.yml", teams)
+	h.expect(true, "", "acme/hook")
+	h.version = ""
+	h.write("contacts/bravo.yml", strings.ReplaceAll(teams, "hx1", "hx2"))
+	h.expect(true, "", "acme/hook")
+	for _, c := range h.agent.Status().Contacts {
+		if want := "msteams needs Alertmanager 0.28 or newer, and it isn't known which one runs"; !strings.Contains(c.Problems.Error(), want) || c.Routed != (c.Stem == "acme") {
+			t.Errorf("%s is routed %v with %v", c.Stem, c.Routed, c.Problems)
+		}
+	}
+	h.version = "0.34.2"
+	h.expect(false, "", "acme/hook", "bravo/hook")
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/prometheus/alertmanager/config"
+	"github.com/prometheus/alertmanager/dispatch"
+	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 	yamlv2 "gopkg.in/yaml.v2"
 
@@ -30,11 +32,19 @@ type base struct {
 	config   *config.Config
 	version  string // of the Alertmanager that will run it, "" if it isn't known
 	warnings scanner.ErrorList
+	// load reads a merged file as Alertmanager would.
+	load func(data []byte) (*config.Config, error)
+	// made is what was made of contacts for this base before.
+	made *memory[*Contact, *made]
 }
 
 // terms returns what contact methods have to go by.
 func (b *base) terms(site Site) terms {
-	return terms{site: site, global: b.config.Global, version: b.version}
+	repeat := model.Duration(dispatch.DefaultRouteOpts.RepeatInterval)
+	if r := b.config.Route.RepeatInterval; r != nil {
+		repeat = *r
+	}
+	return terms{site: site, global: b.config.Global, version: b.version, repeat: repeat}
 }
 
 // readMainFile reads the base out of a source tree.
@@ -55,8 +65,13 @@ func readBase(file string, data []byte, version string) (*base, scanner.ErrorLis
 	if doc == nil {
 		return nil, r.problems
 	}
-	b := &base{file: file, doc: doc, version: version}
+	b := &base{file: file, doc: doc, version: version, made: &memory[*Contact, *made]{}}
+	b.load = func(data []byte) (*config.Config, error) {
+		cfg, _, err := load(data)
+		return cfg, err
+	}
 	r.noNulls(doc, "")
+	r.noPlaceholders(doc)
 	if r.problems.Len() > 0 {
 		return nil, r.problems
 	}
@@ -95,6 +110,17 @@ func (r *reader) noNulls(n *yaml.Node, of string) {
 		default:
 			r.noNulls(child, of)
 		}
+	}
+}
+
+// noPlaceholders refuses what Alertmanager shows in place of a secret, in a configuration that was copied from its page.
+// It would take it for the secret itself.
+func (r *reader) noPlaceholders(n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && n.Value == secretToken {
+		r.fail(n, "%s is what servers print in place of a secret, give the real value", secretToken)
+	}
+	for _, child := range n.Content {
+		r.noPlaceholders(child)
 	}
 }
 
@@ -144,7 +170,7 @@ func (r *reader) upstream(root *yaml.Node, data []byte, err error) {
 	if m := quotedName.FindStringSubmatch(msg); m != nil && pos.Line == 1 {
 		pos = position(r.file, lastScalar(root, m[1]))
 	}
-	r.problems.Add(pos, strings.TrimPrefix(msg, "yaml: "))
+	r.problems.Add(pos, strictyaml.WithoutURL(strings.TrimPrefix(msg, "yaml: ")))
 }
 
 // lastScalar returns the last node below n that has this value; n if there is none.

@@ -1,11 +1,14 @@
 package routing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"go/scanner"
 	"os"
+	"path/filepath"
 	"slices"
+	"time"
 )
 
 // Check judges the contacts folder and its merge with a base, offline and without changing anything.
@@ -24,6 +27,13 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 	}
 	if _, err := os.Stat(opts.Contacts.AgeIdentityFile); err == nil {
 		site.Decrypt = open.Decrypt
+	}
+	if opts.Phone != nil {
+		if _, err := os.Stat(opts.Phone.credentialFile()); err == nil {
+			site.readCredential = open.readCredential
+		}
+	} else if base == nil && site.Phone == nil {
+		site.Phone = &PhoneConfig{} // how they are reached is decided elsewhere
 	}
 	methods := site
 	if opts.ExportersOnly {
@@ -54,15 +64,24 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 	if closed {
 		warnings = append(warnings, noPosition(opts.Contacts.Dir, "some secrets or encrypted values are not at hand here, they were checked in structure only"))
 	}
+	lint := base != nil
+	version := opts.AlertmanagerVersion
 	if base == nil {
 		base = map[string][]byte{MainFile: []byte(anyBase)}
+		version = cmp.Or(version, libraryVersion)
 	}
-	b, baseProblems := opts.readMainFile(base, opts.AlertmanagerVersion)
+	b, baseProblems := opts.readMainFile(base, version)
 	problems = append(problems, baseProblems...)
+	problems = append(problems, reservedTemplates(base, func(p string) string { return filepath.Join(opts.BaseDir, p) })...)
 	if baseProblems.Len() == 0 {
 		warnings = append(warnings, b.warnings...)
+		warnings = append(warnings, manySubscribers(opts.Contacts.Dir, candidates)...)
+		if lint {
+			warnings = append(warnings, b.lint(site, time.Now())...)
+		}
 		if len(candidates) > 0 {
 			warnings = append(warnings, b.sharedInhibitions(site)...)
+			warnings = append(warnings, b.sharedAddresses(candidates, site)...)
 		}
 		m, err := b.merge(candidates, site)
 		if err != nil {
@@ -84,6 +103,7 @@ global:
   smtp_from: alertmanager@example.invalid
   slack_api_url: https://example.invalid/
   telegram_bot_token: any
+  mattermost_webhook_url: https://example.invalid/
 route: {receiver: base}
 receivers: [{name: base}]
 `

@@ -41,7 +41,7 @@ func TestCheck(t *testing.T) {
 	h.write("contacts/bravo.yml", "kind: operater\n")
 	h.write("contacts/charlie.yml", strings.ReplaceAll(hookContact("hx3"), `"https://hooks.acme.example/hx3"`, "{ secret: url }"))
 	h.write("contacts/delta.yml", hookContact("hx4")+"tests: [ { labels: { severity: info }, notify: [] } ]\n")
-	h.base[MainFile] = []byte(houseBase + "future: 1\ninhibit_rules:\n- source_matchers: [ a=b ]\n  equal: [ network ]\n- source_matchers: [ a=b ]\n  equal: [ prep ]\n")
+	h.base[MainFile] = []byte(houseBase + "future: 1\ninhibit_rules:\n- source_matchers: [ a=b ]\n  target_matchers: [ c=d ]\n  equal: [ network ]\n- source_matchers: [ a=b ]\n  target_matchers: [ c=d ]\n  equal: [ prep ]\n")
 	warnings := []string{
 		`base/alertmanager.yml:13:1: field future not found in type config.plain, Alertmanager refuses it unless it is newer than stoker`,
 		`base/alertmanager.yml:15:3: inhibit rule without "prep" in equal: an alert of one operator mutes those of others`,
@@ -92,4 +92,37 @@ tests:
 	h.expectCheck(nil, []string{"contacts: no such file or directory"}, nil)
 	h.opts.IdentityLabel = "not a label"
 	h.expectCheck(nil, []string{`identity_label: "not a label" is not a label name, it must match [a-zA-Z_][a-zA-Z0-9_]*`}, nil)
+}
+
+// Templates of the base that have names of the shipped ones would be other templates in a release.
+func TestCheckReservedTemplates(t *testing.T) {
+	h := newHouse(t)
+	h.opts.BaseDir = h.dir + "/base"
+	h.write("contacts/acme.yml", hookContact("hx1"))
+	h.base["templates/a.tmpl"] = []byte("{{ define \"team.stoker.x\" }}{{ end }}\n  {{- define `stoker.hush` }}{{ end }}\n{{ template \"stoker.hush\" . }}{{ block \"stoker.x\" . }}{{ end }}\n")
+	h.base[templatesFile] = []byte("{{ define \"mine\" }}{{ end }}")
+	h.expectCheck(h.base, []string{
+		"base/stoker/contacts.tmpl: the name of this file belongs to contacts, rename it",
+		"base/templates/a.tmpl:2:3: templates whose names begin with stoker. belong to contacts, rename this one",
+		"base/templates/a.tmpl:3:31: templates whose names begin with stoker. belong to contacts, rename this one",
+	}, nil)
+}
+
+// A repository that holds only contacts doesn't say which Alertmanager runs, and one that nobody has stands in for it. Beside
+// a base, the oldest does.
+func TestCheckVersion(t *testing.T) {
+	h := newHouse(t)
+	h.opts.BaseDir = h.dir + "/base"
+	h.write("contacts/acme.yml", strings.ReplaceAll(hookContact("hx1"), "{ webhook: { url:", "{ msteams: { webhook_url:"))
+	h.expectCheck(nil, nil, nil)
+	const unknown = "contacts/acme.yml:5:20: msteams needs Alertmanager 0.28 or newer, and it isn't known which one runs: alertmanager.version in stoker.yml can say it"
+	h.expectCheck(h.base, []string{unknown}, nil)
+	for version, want := range map[string][]string{
+		"0.27.0": {"contacts/acme.yml:5:20: msteams needs Alertmanager 0.28 or newer, 0.27.0 runs"},
+		"0.28.0": nil, "v0.34.2": nil, "0.100.0-rc.1": nil, "1.0.0": nil,
+	} {
+		h.opts.AlertmanagerVersion = version
+		h.expectCheck(h.base, want, nil)
+		h.expectCheck(nil, want, nil)
+	}
 }

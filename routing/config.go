@@ -12,8 +12,11 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// Config is the routing section of stoker.yml. It has no keys yet.
-type Config struct{}
+// Config is the routing section of stoker.yml: what the team decides about how contacts are reached.
+type Config struct {
+	// Phone says who makes calls and sends text messages. Optional: without it a contact with a phone is refused.
+	Phone *PhoneConfig `yaml:"phone,omitempty"`
+}
 
 // ContactsConfig is the contacts section of stoker.yml: where the contacts and their secrets are.
 type ContactsConfig struct {
@@ -59,6 +62,8 @@ func DefaultSeverities() []string { return []string{"info", "warning", "critical
 // Options are what an Agent and Check need.
 type Options struct {
 	Contacts ContactsConfig
+	// Phone says how contacts are reached by phone. Nil: not at all.
+	Phone *PhoneConfig
 	// IdentityLabel says whose alert it is. Empty: DefaultIdentityLabel.
 	IdentityLabel string
 	// Severities are the values of the severity label, the mildest first. Empty: DefaultSeverities.
@@ -88,6 +93,9 @@ type Site struct {
 	Severities []string
 	// AllowPrivate accepts http and private addresses in URLs.
 	AllowPrivate bool
+	// Phone says how contacts are reached by phone. Nil: not at all, and such a contact is refused. One without a
+	// provider: somehow, and only the structure is checked.
+	Phone *PhoneConfig
 	// SecretsDir is the absolute path under which Alertmanager finds the secrets of contacts.
 	SecretsDir string
 	// ReadSecret returns the content of one file of SecretsDir.
@@ -96,6 +104,13 @@ type Site struct {
 	// Decrypt opens an armored age file.
 	// Nil: the key is not at hand and only the structure is checked.
 	Decrypt func(armored string) (string, error)
+
+	// readCredential returns the content of a file that Phone names. Nil: it is not at hand.
+	readCredential func(file string) (string, error)
+	// key identifies what Decrypt opens with; "" if that isn't known.
+	key func() string
+	// read is what was read with this site before.
+	read *memory[string, reading]
 }
 
 var severityName = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)
@@ -107,6 +122,10 @@ func (o *Options) site() (Site, error) {
 		Severities:    slices.Clone(o.Severities),
 		AllowPrivate:  o.Contacts.AllowPrivate,
 		SecretsDir:    o.Contacts.SecretsDir,
+		Phone:         o.Phone,
+	}
+	if s.Phone == nil && o.ExportersOnly {
+		s.Phone = &PhoneConfig{}
 	}
 	if s.IdentityLabel == "" {
 		s.IdentityLabel = DefaultIdentityLabel

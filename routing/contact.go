@@ -60,10 +60,11 @@ type Contact struct {
 	tests         []declaredTest
 	leaves        []leaf
 	closed        bool // some values are not at hand
+	held          bool // as an earlier release has it
+	sum           [sha256.Size]byte
 
 	// Where Owners and Networks stand, in their order.
 	ownersAt, networksAt []token.Position
-	sum                  [sha256.Size]byte
 }
 
 // A contactMethod is a way to reach the contact, under the name that the contact gave it.
@@ -146,18 +147,18 @@ func (c *contactReader) read(root *yaml.Node) {
 		field{"exporters", c.readExporters},
 		field{"tests", c.readTests},
 	)
+	if c.outline.has(root) {
+		c.outlineKinds(root)
+		return
+	}
 	if at["kind"] == nil {
 		if resolve(root).Kind == yaml.MappingNode {
 			c.fail(root, `field "kind" is missing, add kind: operator or kind: subscriber`)
 		}
 		return
 	}
-	required, foreign := []string{"name", "owner", "contact_methods", "notification_rules"}, []string{"subscriptions"}
-	if contact.Kind == Subscriber {
-		required = []string{"name", "contact_methods", "subscriptions"}
-		foreign = []string{"owner", "networks", "notification_rules", "quiet_hours", "exporters"}
-	}
 	if contact.Kind != "" {
+		required, foreign := fieldsOf(contact.Kind)
 		for _, name := range required {
 			if at[name] == nil {
 				c.fail(root, "field %q is missing, a contact of kind %s needs it", name, contact.Kind)
@@ -179,6 +180,15 @@ func (c *contactReader) read(root *yaml.Node) {
 	}
 }
 
+// fieldsOf returns which fields a contact of some kind must have, and which are not for it.
+func fieldsOf(kind string) (required, foreign []string) {
+	if kind == Subscriber {
+		return []string{"name", "contact_methods", "subscriptions"},
+			[]string{"owner", "networks", "notification_rules", "quiet_hours", "exporters"}
+	}
+	return []string{"name", "owner", "contact_methods", "notification_rules"}, []string{"subscriptions"}
+}
+
 // An owner stands inside a quoted matcher, so it holds nothing that needs an escape there.
 var ownerPattern = regexp.MustCompile(`^[^"\\{}]{1,128}$`)
 
@@ -187,6 +197,7 @@ const ownerRule = `1 to 128 characters without quotes, backslashes and braces`
 // words reads a list of different words.
 func (c *contactReader) words(items []*yaml.Node, pattern *regexp.Regexp, rule string) []string {
 	var words []string
+	c.unique(items)
 	for _, n := range items {
 		w := c.word(n, pattern, rule)
 		if slices.Contains(words, w) {
@@ -210,6 +221,11 @@ func (c *contactReader) positions(items []*yaml.Node) []token.Position {
 
 // oneOf reads one of a few known words.
 func (c *contactReader) oneOf(n *yaml.Node, what string, known []string) string {
+	if known == nil {
+		c.says(n, "pattern", severityName.String()) // there is no site that would say which severities there are
+	} else {
+		c.says(n, "enum", known)
+	}
 	s := c.text(n)
 	if s != "" && !slices.Contains(known, s) {
 		c.fail(n, "%s %q not known%s", what, s, strictyaml.DidYouMean(s, known))
@@ -219,6 +235,7 @@ func (c *contactReader) oneOf(n *yaml.Node, what string, known []string) string 
 }
 
 func (c *contactReader) readLocation(n *yaml.Node) {
+	c.says(n, "not", schema{"const": "Local"})
 	name := c.text(n)
 	if name == "" {
 		return
@@ -230,14 +247,28 @@ func (c *contactReader) readLocation(n *yaml.Node) {
 	c.contact.location = name
 }
 
+// isName checks the name that a contact gives to something of its own.
+func (c *contactReader) isName(key *yaml.Node) bool {
+	c.says(key, "pattern", wordPattern.String())
+	if c.outline.has(key) || wordPattern.MatchString(key.Value) {
+		return true
+	}
+	c.fail(key, "%q must match [a-z0-9-]+", key.Value)
+	return false
+}
+
 func (c *contactReader) readMethods(n *yaml.Node) {
+	c.says(n, "minProperties", 1)
 	for key, value := range c.entries(n) {
-		if !wordPattern.MatchString(key.Value) {
-			c.fail(key, "%q must match [a-z0-9-]+", key.Value)
+		if !c.isName(key) {
 			continue
 		}
 		m := contactMethod{name: key.Value, key: key}
 		count := 0
+		if c.outline.has(value) {
+			c.outlineMethods(value)
+			continue
+		}
 		c.within(key.Value, func() {
 			for kind, settings := range c.entries(value) {
 				count++

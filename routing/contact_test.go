@@ -34,6 +34,12 @@ func testSite() Site {
 				return "secret-mail@acme.example", nil
 			case "chat":
 				return "-7234567890", nil
+			case "key":
+				return "0123456789abcdef0123456789abcdef\n", nil
+			case "user":
+				return "u23456789012345678901234567890\n", nil
+			case "token":
+				return "a23456789012345678901234567890\n", nil
 			case "local":
 				return "https://127.0.0.1/\n", nil
 			case "empty":

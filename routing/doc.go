@@ -16,6 +16,7 @@
 //	  chat: { telegram: { chat_id: "-1001234567890" } }
 //	  talk: { slack: { api_url: { secret: talk }, channel: "#ops" } }
 //	  hook: { webhook: { url: { age: "-----BEGIN AGE …" } } }
+//	  call: { phone: { number: +442079460123, via: [sms, voice], language: en-GB } }
 //	notification_rules:
 //	- { notify: [chat], min_severity: warning, quiet_hours: night }
 //	- { notify: [mail, hook], min_severity: critical }
@@ -58,6 +59,25 @@
 // the site allows private ones, and it can't set matchers, continue, templates, HTTP options or paths.
 // Names of hosts are not resolved: what a name points to is for the network around Alertmanager to guard.
 //
+// # Methods
+//
+// Each method has the keys that Alertmanager has for it, and is written as the Alertmanager that runs can read it: of a
+// version that isn't known only what all have is expected. One that it lacks is a problem that names the version needed;
+// a contact that was accepted before stays nevertheless.
+//
+// What people are told comes from one file of templates, stoker/contacts.tmpl of the release, which the merged configuration
+// lists as its last. It is written once for each dialect of markup. Labels and annotations come from anybody, so they are
+// shown as text, on one line and cut to a length; its comments say how. A contact's own clock, and what a subscriber must
+// not see, are templates that its receivers define anew.
+//
+// # Phones
+//
+// How phones are reached is the site's decision, a [PhoneConfig]: Alertmanager's own receiver for Amazon SNS, a payload
+// for any provider that takes JSON, or webhooks to the bridge of package twilio, which finds the number by
+// [Agent.Phone]. A phone's leaves group by owner alone, one call for all that goes wrong at once, and repeat once an hour at
+// most. Calls are never told that something is over. Over the bridge go no alerts that are about it: those with the label
+// [NotVia].
+//
 // # Exporters
 //
 // An operator may say how exporters of their nodes are reached, where that differs from what the site has:
@@ -83,10 +103,14 @@
 // for others. Everything generated is named contact/<stem>/…; the base must not use such names.
 // Equal input gives equal bytes. What Alertmanager would refuse, or be crashed by, is an error.
 //
+// An [Agent] remembers from one pass to the next what it read of each file, what it made of each contact for the
+// base, and who was rejected why; no longer than that, and never a secret that may have changed. The whole is
+// loaded once, by [Source].Load where the caller needs it loaded, too.
+//
 // # Answers
 //
 // [Routes.Who] says by the files of a release who is told about an alert, when, and who is muted then until when; what
-// Alertmanager then sends is compared with it in a test. [LintBase] and [Check] find what tells nobody.
+// Alertmanager then sends is compared with it in a test. [Lint] and [Check] find what tells nobody.
 //
 // # Quarantine
 //

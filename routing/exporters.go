@@ -178,10 +178,12 @@ func (c *contactReader) readExporters(n *yaml.Node) {
 func (c *contactReader) exporter(item *yaml.Node) Exporter {
 	e := Exporter{Position: position(c.file, item)}
 	before := len(c.problems)
+	c.outlineExporter(item)
 	at := c.object(item,
 		field{"name", func(n *yaml.Node) { e.Name = c.word(n, exporterName, exporterRule) }},
 		field{"port", func(n *yaml.Node) { e.Port = c.port(n) }},
 		field{"path", func(n *yaml.Node) {
+			c.says(n, "pattern", metricsPath.String())
 			if e.Path = c.text(n); e.Path != "" && !metricsPath.MatchString(e.Path) {
 				c.wrong(n, "must %s", pathRule)
 			}
@@ -190,8 +192,8 @@ func (c *contactReader) exporter(item *yaml.Node) Exporter {
 		field{"url", func(n *yaml.Node) { e.URL = c.exporterURL(n) }},
 		field{"basic_auth", func(n *yaml.Node) { c.basicAuth(n, &e) }},
 	)
-	if at["name"] == nil && resolve(item).Kind == yaml.MappingNode {
-		c.fail(item, `field "name" is missing, name the exporter of the site that is meant`)
+	c.need(item, at, "name", "name the exporter of the site that is meant")
+	if at["name"] == nil {
 		return e
 	}
 	direct := slices.ContainsFunc([]string{"port", "path", "scheme"}, func(name string) bool { return at[name] != nil })
@@ -209,6 +211,9 @@ func (c *contactReader) exporter(item *yaml.Node) Exporter {
 }
 
 func (c *contactReader) port(n *yaml.Node) int {
+	c.says(n, "type", "integer")
+	c.says(n, "minimum", 1)
+	c.says(n, "maximum", 65535)
 	n = resolve(n)
 	port, err := strconv.Atoi(n.Value)
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!int" || err != nil || port < 1 || port > 65535 {
@@ -221,6 +226,7 @@ func (c *contactReader) port(n *yaml.Node) int {
 // exporterURL reads the URL of an exporter and returns it in one spelling. The host's addresses are for
 // discovery to look at, time and again.
 func (c *contactReader) exporterURL(n *yaml.Node) string {
+	c.says(n, "pattern", "^[hH][tT][tT][pP][sS]?://[^@?#]+/[^?#]*$")
 	s := c.text(n)
 	if s == "" {
 		return ""
@@ -286,6 +292,7 @@ func (s *Site) parseExporterURL(text string) (u *url.URL, problem string) {
 func (c *contactReader) basicAuth(n *yaml.Node, e *Exporter) {
 	at := c.object(n,
 		field{"username", func(n *yaml.Node) {
+			c.says(n, "pattern", userName.String())
 			if e.Username = c.text(n); e.Username != "" && !userName.MatchString(e.Username) {
 				c.wrong(n, "must be 1 to 128 ASCII characters without spaces and colons")
 			}
@@ -298,10 +305,12 @@ func (c *contactReader) basicAuth(n *yaml.Node, e *Exporter) {
 			case m.Kind == yaml.MappingNode && len(m.Content) == 2 && m.Content[0].Value == "age":
 				c.wrong(n, form+": whoever copies an encrypted password would have it sent to a host of their choice")
 			default:
+				before := len(c.problems)
 				set := c.object(n, field{"secret", func(n *yaml.Node) {
 					e.secret = reference{c.word(n, secretPattern, "[a-z0-9_-]+"), n}
 				}})
-				if len(set) == 0 && m.Kind == yaml.MappingNode && len(m.Content) == 0 {
+				c.requires(n, "secret")
+				if len(set) == 0 && len(c.problems) == before {
 					c.wrong(n, form)
 				}
 			}

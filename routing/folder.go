@@ -1,8 +1,10 @@
 package routing
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"go/scanner"
@@ -128,7 +130,7 @@ func readContactFile(root *os.Root, dir, name string, site Site) (contactFile, b
 	if f.source, err = readAtMost(root.Open, name, maxContactFile); err != nil {
 		return reject("%v", cause(err))
 	}
-	f.contact, err = ParseContact(f.path, f.source, site)
+	f.contact, err = site.contact(f.path, f.source)
 	errors.As(err, &f.problems)
 	return f, true
 }
@@ -177,16 +179,19 @@ func (o *Options) withSecrets(s Site) Site {
 		b, err := readAtMost(os.Open, filepath.Join(s.SecretsDir, file), maxSecret)
 		return string(b), err
 	}
-	open := sync.OnceValues(func() (func(string) (string, error), error) {
+	s.readCredential = ReadCredential
+	identities := sync.OnceValues(func() ([]byte, error) {
 		if o.Contacts.AgeIdentityFile == "" {
 			return nil, errors.New("contacts.age_identity_file is not set")
 		}
-		f, err := os.Open(o.Contacts.AgeIdentityFile)
+		return readAtMost(os.Open, o.Contacts.AgeIdentityFile, maxIdentities)
+	})
+	open := sync.OnceValues(func() (func(string) (string, error), error) {
+		text, err := identities()
 		if err != nil {
 			return nil, err
 		}
-		defer f.Close()
-		return decrypter(f)
+		return decrypter(bytes.NewReader(text))
 	})
 	s.Decrypt = func(armored string) (string, error) {
 		decrypt, err := open()
@@ -195,5 +200,25 @@ func (o *Options) withSecrets(s Site) Site {
 		}
 		return decrypt(armored)
 	}
+	s.key = func() string {
+		text, err := identities()
+		if err != nil {
+			return ""
+		}
+		return fmt.Sprintf("%x", sha256.Sum256(text))
+	}
 	return s
+}
+
+// ReadCredential reads a file that holds one password.
+func ReadCredential(file string) (string, error) {
+	b, err := readAtMost(os.Open, file, maxSecret)
+	if err != nil {
+		return "", err
+	}
+	plain := strings.TrimSpace(string(b))
+	if plain == "" || textProblem(plain) != "" {
+		return "", fmt.Errorf("%s: must hold one line and nothing else", file)
+	}
+	return plain, nil
 }

@@ -22,6 +22,44 @@ func invalidContacts() map[string][]string {
 		"duplicate-key": {
 			`8:1: field "name" is already set in line 2`,
 		},
+		"discord": {
+			`5:17: field "webhook_url" is missing`,
+			"6:32: webhook_url must begin with https://",
+			"7:32: webhook_url must not contain {{, Alertmanager would run it as a template",
+			"8:32: webhook_url must not be a private or local address, Alertmanager would post into its own network",
+			`9:72: field "content" not known, known: webhook_url`,
+			"10:17: discord must be a mapping, is a single value",
+		},
+		"pagerduty": {
+			"5:34: routing_key must be the integration key of a service, 32 letters and digits",
+			"6:34: routing_key must be a string, put it in quotes",
+			"7:34: routing_key must be the integration key of a service, 32 letters and digits",
+			`8:78: region "asia" not known, known: us, eu`,
+			`9:70: field "url" not known, known: routing_key, region`,
+			`10:19: field "routing_key" is missing`,
+			"11:34: routing_key must be the integration key of a service, 32 letters and digits",
+		},
+		"pushover": {
+			`5:18: field "token" is missing`,
+			`6:18: field "user_key" is missing`,
+			"7:30: user_key must be the key of a user or group, 30 letters and digits",
+			"8:71: token must be the token of an application, 30 letters and digits",
+			`9:113: "my phone" must match [a-zA-Z0-9_-]{1,25}`,
+			`10:105: field "priority" not known, known: user_key, token, device`,
+		},
+		"msteams": {
+			`5:17: field "webhook_url" is missing`,
+			"6:32: webhook_url must begin with https://",
+			`7:58: field "title" not known, known: webhook_url`,
+		},
+		"mattermost": {
+			`5:20: field "webhook_url" is missing`,
+			"6:35: webhook_url must begin with https://",
+			"7:31: channel must not contain {{, Alertmanager would run it as a template",
+			"8:31: channel must be a string, is a mapping",
+			`9:20: field "webhook_url" is missing`,
+			`9:22: field "chanel" not known, did you mean "channel"?`,
+		},
 		"email": {
 			"5:24: to must be one email address such as noc@acme.example, without a name",
 			"6:24: to must be one email address such as noc@acme.example, without a name",
@@ -64,6 +102,7 @@ func invalidContacts() map[string][]string {
 			`27:109: "other.metrics" must match [a-z0-9_-]+`,
 			`28:101: field "file" not known, known: secret`,
 			"29:15: url must begin with https://, anybody on the way could read the password",
+			"30:99: password must be {secret: name}, a file that the people who run stoker keep for you",
 		},
 		"exporters-owner": {
 			`8:1: exporters are those of a P-Rep, and owner "Acme" is not the address of one, hx and 40 of 0-9a-f`,
@@ -136,14 +175,6 @@ func invalidContacts() map[string][]string {
 			"5:9: mail must be one method, give each a name of its own under contact_methods",
 			"6:9: none must not be empty",
 		},
-		"method-later": {
-			`6:8: method "phone" is not supported yet`,
-			`7:8: method "discord" is not supported yet`,
-			`8:8: method "pagerduty" is not supported yet`,
-			`9:8: method "pushover" is not supported yet`,
-			`10:8: method "msteams" is not supported yet`,
-			`11:8: method "mattermost" is not supported yet`,
-		},
 		"method-missing-fields": {
 			`5:18: field "to" is missing`,
 			`6:20: field "url" is missing`,
@@ -155,7 +186,7 @@ func invalidContacts() map[string][]string {
 		},
 		"method-unknown": {
 			`5:11: method "emial" not known, did you mean "email"?`,
-			`6:8: method "carrier-pigeon" not known, known: email, webhook, slack, telegram`,
+			`6:8: method "carrier-pigeon" not known, known: email, webhook, slack, telegram, discord, pagerduty, pushover, msteams, mattermost, phone`,
 		},
 		"missing-fields-operator": {
 			`1:1: field "contact_methods" is missing, a contact of kind operator needs it`,
@@ -183,6 +214,25 @@ func invalidContacts() map[string][]string {
 			`3:22: "hx1" is listed twice`,
 			"3:27: owner must not begin or end with a space",
 			"3:35: owner must be a string, put it in quotes",
+		},
+		"phone": {
+			"5:25: number must be a phone number with + and country code and nothing but digits, such as +442079460123",
+			"6:25: number must be a phone number with + and country code and nothing but digits, such as +442079460123",
+			"7:25: number is not a phone number that can exist, check its country code and digits",
+			"8:25: number must be a phone number with + and country code and nothing but digits, such as +442079460123",
+			"9:25: number must be a phone number with + and country code and nothing but digits, such as +442079460123",
+			"10:25: number must be a phone number with + and country code and nothing but digits, such as +442079460123",
+			`11:15: field "number" is missing`,
+			`12:48: way "fax" not known, known: sms, voice`,
+			`13:53: "sms" is listed twice`,
+			"14:47: via must not be empty",
+			`15:66: language "tlh" can't be spoken, there are ca-ES, da-DK, de-DE, en-AU, en-CA, en-GB, en-IN, en-US, es-ES, es-MX, fi-FI, fr-CA, fr-FR, it-IT, ja-JP, ko-KR, nb-NO, nl-NL, pl-PL, pt-BR, pt-PT, ru-RU, sv-SE, zh-CN, zh-HK, zh-TW`,
+			"16:54: language is that of calls, and via has no voice",
+			`17:15: field "number" is missing`,
+			`17:17: field "numbr" not known, did you mean "number"?`,
+			"18:15: phone must be a mapping, is a single value",
+			"19:25: number must be a phone number with + and country code and nothing but digits, such as +442079460123",
+			"20:25: number must not contain {{, Alertmanager would run it as a template",
 		},
 		"quiet-hours": {
 			`9:10: field "times" is missing, such as "22:00-07:00"`,
@@ -330,7 +380,9 @@ func TestParseContactInvalid(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			contact, err := ParseContact(file, data, testSite())
+			site := testSite()
+			site.Phone = &PhoneConfig{} // somehow
+			contact, err := ParseContact(file, data, site)
 			if contact != nil {
 				t.Error("a contact, although it has problems")
 			}

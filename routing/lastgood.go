@@ -14,16 +14,18 @@ import (
 // contactsFolder holds, in a release, the sources of the contacts that are in it, as they were accepted.
 const contactsFolder = ".stoker/contacts"
 
-// A lastGood is what the live release knows about contacts.
+// A lastGood is what the live release knows about contacts. Its files are read when they are asked for: mostly one of
+// a thousand is.
 type lastGood struct {
-	sources map[string][]byte // by stem
-	main    *yaml.Node
+	live  fs.FS      // nil if there is no release
+	stems []string   // of its contacts, in order
+	main  *yaml.Node // once it was read
 }
 
-// readLastGood reads the live release, which may not exist yet. One that can't be read is an error: as
+// readLastGood looks into the live release, which may not exist yet. One that can't be read is an error: as
 // long as it isn't known who was told, nobody may be left out.
 func readLastGood(live fs.FS) (*lastGood, error) {
-	last := &lastGood{sources: map[string][]byte{}}
+	last := &lastGood{live: live}
 	if live == nil {
 		return last, nil
 	}
@@ -32,45 +34,30 @@ func readLastGood(live fs.FS) (*lastGood, error) {
 		return nil, fmt.Errorf("live release: %w", err)
 	}
 	for _, e := range entries {
-		if path.Ext(e.Name()) != ".yml" {
-			continue
+		if path.Ext(e.Name()) == ".yml" {
+			last.stems = append(last.stems, stem(e.Name()))
 		}
-		source, err := fs.ReadFile(live, contactsFolder+"/"+e.Name())
-		if err != nil {
-			return nil, fmt.Errorf("live release: %w", err)
-		}
-		last.sources[stem(e.Name())] = source
 	}
-	data, err := fs.ReadFile(live, MainFile)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("live release: %w", err)
-	}
-	r := reader{file: MainFile}
-	last.main = r.document(data)
+	slices.Sort(last.stems)
 	return last, nil
-}
-
-// stems returns the contacts of the live release in order.
-func (l *lastGood) stems() []string {
-	var stems []string
-	for s := range l.sources {
-		stems = append(stems, s)
-	}
-	slices.Sort(stems)
-	return stems
 }
 
 // candidate returns the last good version of a contact. If that can't be made again, because a secret is
 // not mounted yet or the site changed its rules, what the live release says about the contact stands in
 // for it: that must not leave anybody untold.
 func (l *lastGood) candidate(stem string, site Site) (c candidate, ok bool, err error) {
-	source, ok := l.sources[stem]
-	if !ok {
+	if _, ok := slices.BinarySearch(l.stems, stem); !ok {
 		return candidate{}, false, nil
 	}
-	contact, err := ParseContact(contactsFolder+"/"+stem+".yml", source, site)
+	file := contactsFolder + "/" + stem + ".yml"
+	source, err := fs.ReadFile(l.live, file)
+	if err != nil {
+		return candidate{}, false, fmt.Errorf("live release: %w", err)
+	}
+	contact, err := site.contact(file, source)
 	if err == nil {
 		contact.tests = nil // it was accepted with them; they are no reason to leave it untold
+		contact.held = true // and neither is the version of Alertmanager
 		return candidate{stem: stem, source: source, contact: contact}, true, nil
 	}
 	f, err := l.fragment(stem)
@@ -93,14 +80,30 @@ func (l *lastGood) fragment(stem string) (*fragment, error) {
 		}
 		return found
 	}
-	root := &yaml.Node{}
-	if l.main != nil {
-		root = l.main.Content[0]
+	root, err := l.root()
+	if err != nil {
+		return nil, err
 	}
 	return newFragment(contactsFolder+"/"+stem+".yml",
 		own(get(get(root, "route"), routesList), "receiver"),
 		own(get(root, receiversList), "name"),
 		own(get(root, intervalsList), "name"))
+}
+
+// root returns the live configuration.
+func (l *lastGood) root() (*yaml.Node, error) {
+	if l.main == nil {
+		l.main = &yaml.Node{}
+		data, err := fs.ReadFile(l.live, MainFile)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		r := reader{file: MainFile}
+		if doc := r.document(data); doc != nil {
+			l.main = doc.Content[0]
+		}
+	}
+	return l.main, nil
 }
 
 // uncomment drops the comments below n. What this package writes has none, so they are the base's, which

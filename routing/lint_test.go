@@ -1,194 +1,82 @@
 package routing
 
 import (
+	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestLintBase(t *testing.T) {
-	const base = `
-route:
-  receiver: team
-  routes:
-  - receiver: a
-    matchers: [ severity="critical" ]
-    routes:
-    - receiver: b
-      matchers: [ severity="warning" ]
-    - receiver: b
-      matchers: [ team=~"x|y", team!="x", team!~"y|z" ]
-    - receiver: b
-      matchers: [ team=~"x|y", team!="x" ]
-  - receiver: a
-    matchers: [ severity="critical", team="x" ]
-  - receiver: b
-    matchers: [ severity=~"warning|info" ]
-    continue: true
-  - receiver: a
-    matchers: [ severity=~"warning|info" ]
-  - receiver: b
-    match: { severity: info }
-  - receiver: muted
-    matchers: [ a="1" ]
-    mute_time_intervals: [ even, odd ]
-  - receiver: muted
-    matchers: [ a="2" ]
-    active_time_intervals: [ past, empty ]
-  - receiver: muted
-    matchers: [ a="3" ]
-    active_time_intervals: [ past, even ]
-  - receiver: muted
-    matchers: [ b=~".*" ]
-  - receiver: a
-    matchers: [ a="9" ]
-receivers:
-- name: team
-- name: a
-- name: b
-- name: c
-- name: muted
-time_intervals:
-- name: even
-  time_intervals: [ { times: [ { start_time: "00:00", end_time: "12:00" } ] } ]
-- name: odd
-  time_intervals: [ { times: [ { start_time: "12:00", end_time: "24:00" } ] } ]
-- name: past
-  time_intervals: [ { years: [ "2020:2025" ] } ]
-- name: empty
-  time_intervals: []
-- name: idle
-  time_intervals: [ { weekdays: [ monday ] } ]
-`
-	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+// Two contacts that would have the same address told about the same alerts, whatever they call it.
+func TestSharedAddresses(t *testing.T) {
+	const operator = "kind: operator\nname: X\nowner: [%s]\ncontact_methods:\n  %s: { email: { to: %s } }\nnotification_rules: [ { notify: [%[2]s] } ]\n"
+	const subscriber = "kind: subscriber\nname: X\ncontact_methods:\n  %s: { email: { to: %s } }\nsubscriptions: [ { notify: [%[1]s] } ]\n"
+	h := newHouse(t)
+	h.write("contacts/acme.yml", fmt.Sprintf(operator, "hx1, hx2", "mail", "noc@acme.example"))
+	h.write("contacts/bravo.yml", fmt.Sprintf(operator, "hx2", "noc", "noc@acme.example"))
+	h.write("contacts/charlie.yml", fmt.Sprintf(operator, "hx3", "mail", "noc@acme.example"))
+	h.write("contacts/delta.yml", fmt.Sprintf(operator, "hx1", "mail", "noc@delta.example"))
+	h.write("contacts/echo.yml", fmt.Sprintf(subscriber, "mail", "noc@acme.example"))
+	h.write("contacts/foxtrot.yml", fmt.Sprintf(subscriber, "desk", "noc@acme.example"))
+	key := newKeyPair(t)
+	h.write("contacts/golf.yml", fmt.Sprintf(operator, "hx1", "mail", key.encrypt("noc@acme.example")))
+	problems, warnings := Check(context.Background(), h.opts, h.base)
+	if len(problems) > 0 {
+		t.Error(problems)
+	}
 	var got []string
-	for _, w := range LintBase(MainFile, []byte(base), now) {
-		got = append(got, w.Error())
-	}
-	want := []string{
-		`alertmanager.yml:8:7: no alert reaches this route: its matchers and those above it never match together, because of severity="warning"`,
-		`alertmanager.yml:10:7: no alert reaches this route: its matchers and those above it never match together, because of team!~"y|z"`,
-		`alertmanager.yml:14:5: no alert reaches this route: the one in line 5 takes all of them, and doesn't continue`,
-		`alertmanager.yml:21:5: no alert reaches this route: the one in line 19 takes all of them, and doesn't continue`,
-		`alertmanager.yml:23:5: this route is muted for ever: its time intervals leave no time at which it tells`,
-		`alertmanager.yml:26:5: this route is muted for ever: its time intervals leave no time at which it tells`,
-		`alertmanager.yml:34:5: no alert reaches this route: the one in line 32 takes all of them, and doesn't continue`,
-		`alertmanager.yml:40:9: no route has receiver "c", so it tells nobody`,
-		`alertmanager.yml:47:9: time interval "past" is over, or has no time at all`,
-		`alertmanager.yml:49:9: time interval "empty" is over, or has no time at all`,
-		`alertmanager.yml:51:9: no route has time interval "idle"`,
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
-	if w := LintBase(MainFile, []byte("route: { receiver: x }"), now); w != nil {
-		t.Errorf("of a base that can't be read: %v", w)
-	}
-}
-
-// Bases of people are of all shapes; none of them must be walked into the wrong way.
-func TestLintBases(t *testing.T) {
-	for name, data := range bases(t) {
-		for _, w := range LintBase(name, data, time.Now()) {
-			if w.Pos.Line == 0 {
-				t.Errorf("%v has no place", w)
-			}
+	for _, w := range warnings {
+		if line := strings.ReplaceAll(w.Error(), h.dir+"/", ""); !strings.Contains(line, "not at hand") {
+			got = append(got, line)
 		}
 	}
+	want := []string{
+		`contacts/bravo.yml:5:3: "noc" has the address of "mail" in contacts/acme.yml, which is told about the same alerts`,
+		`contacts/foxtrot.yml:4:3: "desk" has the address of "mail" in contacts/echo.yml, which is told about the same alerts`,
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("warnings (-want +got):\n%s", d)
+	}
 }
 
-func TestLintRules(t *testing.T) {
-	c := parse(t, "acme.yml", `
-kind: operator
-name: Acme
-owner: hx1
-contact_methods:
-  mail: { email: { to: noc@acme.example } }
-  chat: { telegram: { chat_id: "1" } }
-notification_rules:
-- { notify: [mail] }
-- { notify: [mail], min_severity: critical }
-- { notify: [chat], min_severity: warning, quiet_hours: never }
-- { notify: [chat], min_severity: critical, quiet_hours: always }
-- { notify: [chat, mail], after: 5m, quiet_hours: always, min_severity: warning }
-- { notify: [chat], after: 1h, quiet_hours: always }
-- { notify: [chat], after: 2h, quiet_hours: night }
-- { notify: [chat], after: 2h }
-- { notify: [mail], after: 2h }
-- { notify: [mail], after: 2h }
-quiet_hours:
-  never: { times: "22:00-07:00", bypass: [warning, critical] }
-  always: { times: ["07:00-22:00", "21:00-07:00"], bypass: [critical] }
-  night: { times: ["22:00-07:00"], weekdays: [monday:saturday] }
-`, testSite())
+// What the bases of other tests say is all meant, but for two that are made to be odd.
+func TestLintOfBases(t *testing.T) {
 	want := []string{
-		`acme.yml:10:3: this rule changes nothing: other rules tell the same methods about all that it covers`,
-		`acme.yml:11:57: quiet hours "never" never hold for this rule: all that it is about bypasses them`,
-		`acme.yml:12:3: this rule changes nothing: other rules tell the same methods about all that it covers`,
-		`acme.yml:12:58: quiet hours "always" never hold for this rule: all that it is about bypasses them`,
-		`acme.yml:13:51: this rule tells only about what bypasses quiet hours "always", which are all of the week: say so with min_severity`,
-		`acme.yml:14:45: this rule tells only about what bypasses quiet hours "always", which are all of the week: say so with min_severity`,
-		`acme.yml:15:3: this rule changes nothing: other rules tell the same methods about all that it covers`,
-		`acme.yml:18:3: this rule changes nothing: other rules tell the same methods about all that it covers`,
+		// A merge key adds to matchers instead of being replaced by them.
+		`testdata/base-anchors.yml:19:5: never reached: its matchers and those above it never match together, because of severity="warning"`,
+		"testdata/base-anchors.yml:22:5: never reached: the route in line 15 has the same matchers, and no continue",
+		`testdata/base-swallows-all.yml:9:7: matcher severity=~".*" matches every alert, also one without that label`,
+		"testdata/base-swallows-all.yml:11:5: never reached: the route in line 5 takes every alert, and has no continue",
 	}
 	var got []string
-	c.Warnings.Sort()
-	for _, w := range c.Warnings {
-		got = append(got, w.Error())
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
-	c = parse(t, "acme.yml", `
-kind: operator
-name: Acme
-owner: hx1
-contact_methods: { mail: { email: { to: noc@acme.example } } }
-notification_rules: [ { notify: [mail], quiet_hours: all } ]
-quiet_hours: { all: { times: "00:00-24:00" } }
-`, testSite())
-	if len(c.Warnings) != 1 || !strings.HasSuffix(c.Warnings[0].Msg, `this rule never tells anybody: quiet hours "all" are all of the week`) {
-		t.Error(c.Warnings)
-	}
-}
-
-// Owners and networks are held against what is known of the networks, and nothing is said where that isn't all.
-func TestCheckNetworks(t *testing.T) {
-	const a, b = "hx0b047c751658f7ce1b2595da34d57a0e7dad357d", "hx3c58970034d5a923aa95058365450feed28979a2"
-	contact := func(file, owners, networks string) *Contact {
-		return parse(t, file, "kind: operator\nname: Acme\nowner: "+owners+"\nnetworks: "+networks+
-			"\ncontact_methods: { mail: { email: { to: noc@acme.example } } }\nnotification_rules: [ { notify: [ mail ] } ]\n", testSite())
-	}
-	exchange := parse(t, "exchange.yml", strings.Replace(whoExchange, "components: [ api ]", "networks: [ mainnte ]", 1), testSite())
-	mainnet := Network{Name: "mainnet", File: "mainnet.json", PReps: map[string]string{a: "Acme \u202e", b: "Bravo", "hx1": ""}}
-	all := []*Contact{contact("acme.yml", "[ "+a+", "+a[:41]+"e ]", "[ mainnet ]"), contact("bravo.yml", "bravo", "[ mainnet, testnet ]"), exchange}
-	for _, test := range []struct {
-		o    Options
-		want []string
-	}{
-		{Options{}, nil},
-		{Options{Networks: []Network{mainnet}, AllNetworks: true}, []string{
-			`acme.yml:3:54: owner "hx0b047c751658f7ce1b2595da34d57a0e7dad357e" is not known in mainnet, did you mean "hx0b047c751658f7ce1b2595da34d57a0e7dad357d" ("Acme \u202e")?`,
-			`bravo.yml:4:22: network "testnet" is none of stoker.yml, so nobody is told about it, known: mainnet`,
-			`bravo.yml:3:8: owner "bravo" is not known in mainnet, did you mean "hx3c58970034d5a923aa95058365450feed28979a2" ("Bravo")?`,
-			`exchange.yml:5:32: network "mainnte" is none of stoker.yml, so nobody is told about it, did you mean "mainnet"?`,
-			`mainnet.json: 2 of 3 P-Reps of mainnet have no contact: hx1, hx3c58970034d5a923aa95058365450feed28979a2 ("Bravo")`,
-		}},
-		// A file alone says nothing about other networks.
-		{Options{Networks: []Network{mainnet}}, []string{
-			`acme.yml:3:54: owner "hx0b047c751658f7ce1b2595da34d57a0e7dad357e" is not known in mainnet, did you mean "hx0b047c751658f7ce1b2595da34d57a0e7dad357d" ("Acme \u202e")?`,
-			`mainnet.json: 2 of 3 P-Reps of mainnet have no contact: hx1, hx3c58970034d5a923aa95058365450feed28979a2 ("Bravo")`,
-		}},
-		{Options{Networks: []Network{{Name: "mainnet"}, {Name: "mainnte"}, {Name: "testnet"}}, AllNetworks: true}, nil},
-	} {
-		var got []string
-		for _, w := range test.o.checkNetworks(all) {
+	for name, data := range bases(t) {
+		for _, w := range Lint(name, data, Options{}) {
 			got = append(got, w.Error())
 		}
-		if diff := cmp.Diff(test.want, got); diff != "" {
-			t.Errorf("-want +got:\n%s", diff)
-		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("warnings (-want +got):\n%s", d)
+	}
+}
+
+// From 500 subscribers on, what one public alert costs is said with a number.
+func TestManySubscribers(t *testing.T) {
+	h := newHouse(t)
+	for i := range subscribersWorthAWarning - 1 {
+		h.write(fmt.Sprintf("contacts/s%d.yml", i), fmt.Sprintf("kind: subscriber\nname: X\ncontact_methods: { mail: { email: { to: s%d@exchange.example } } }\nsubscriptions: [ { notify: [mail] } ]\n", i))
+	}
+	h.write("contacts/acme.yml", hookContact("hx1"))
+	if _, warnings := Check(context.Background(), h.opts, h.base); len(warnings) > 0 {
+		t.Errorf("warnings: %v", warnings)
+	}
+	h.write("contacts/more.yml", "kind: subscriber\nname: X\ncontact_methods: { mail: { email: { to: more@exchange.example } } }\nsubscriptions: [ { notify: [mail] } ]\n")
+	problems, warnings := Check(context.Background(), h.opts, h.base)
+	if len(problems) > 0 || len(warnings) != 1 || !strings.HasPrefix(warnings[0].Error(), h.dir+"/contacts: 500 subscribers: every public alert makes a group") {
+		t.Errorf("problems: %v, warnings: %v", problems, warnings)
 	}
 }

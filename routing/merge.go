@@ -2,6 +2,7 @@ package routing
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"go/scanner"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/prometheus/alertmanager/config"
 	"github.com/prometheus/alertmanager/dispatch"
+	"github.com/prometheus/alertmanager/pkg/labels"
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 )
@@ -29,9 +31,14 @@ import (
 //
 // The base keeps its comments and what Alertmanager's library doesn't know. Equal input gives equal bytes,
 // in whatever order the contacts come. A problem of the base is a scanner.ErrorList that names MainFile,
-// one of a contact is one that names its file.
+// one of a contact is one that names its file. What is generated suits every Alertmanager that is supported.
 func Merge(data []byte, contacts []*Contact, site Site) ([]byte, error) {
-	b, problems := readBase(MainFile, data, "")
+	return mergeFor("", data, contacts, site)
+}
+
+// mergeFor is Merge for one version of Alertmanager.
+func mergeFor(version string, data []byte, contacts []*Contact, site Site) ([]byte, error) {
+	b, problems := readBase(MainFile, data, version)
 	if problems.Len() > 0 {
 		return nil, problems
 	}
@@ -61,6 +68,7 @@ type candidate struct {
 	stem     string
 	source   []byte
 	contact  *Contact
+	made     *made // of the contact, once it is compiled
 	fragment *fragment
 }
 
@@ -73,14 +81,27 @@ type merge struct {
 
 // merge merges all candidates that Alertmanager accepts beside the base and that reach whom they say.
 func (b *base) merge(candidates []candidate, site Site) (*merge, error) {
+	m, err := b.compile(candidates, site)
+	if err != nil {
+		return m, err
+	}
+	return m, m.write(b, site)
+}
+
+// compile makes the fragments of contacts, and rejects those that need something of the base that isn't there.
+func (b *base) compile(candidates []candidate, site Site) (*merge, error) {
 	m := &merge{rejected: map[string]scanner.ErrorList{}}
 	for _, c := range candidates {
-		if c.contact != nil {
-			var problems scanner.ErrorList
-			if c.fragment, problems = c.contact.compile(b.terms(site)); problems.Len() > 0 {
-				m.rejected[c.stem] = problems
+		if c.contact != nil { // else it is a fragment
+			c.made = b.made.of(c.contact, func() *made {
+				f, problems := c.contact.compile(b.terms(site))
+				return &made{fragment: f, problems: problems}
+			})
+			if c.made.problems.Len() > 0 {
+				m.rejected[c.stem] = c.made.problems
 				continue
 			}
+			c.fragment = c.made.fragment
 		}
 		m.accepted = append(m.accepted, c)
 	}
@@ -90,57 +111,80 @@ func (b *base) merge(candidates []candidate, site Site) (*merge, error) {
 			return m, fmt.Errorf("contact %q is given twice", stem)
 		}
 	}
+	return m, nil
+}
 
-	cfg, err := m.write(b)
+// write makes the merged file and has it loaded as Alertmanager would. It rejects who makes that fail, and who doesn't
+// reach whom they say; if there is anybody, the file isn't of use.
+func (m *merge) write(b *base, site Site) error {
+	cfg, err := m.try(b)
 	if err != nil {
 		// Somebody's fault: find out whose, and go on without them.
 		m.reject(func(c candidate) scanner.ErrorList {
 			alone := &merge{accepted: []candidate{c}}
-			if _, err := alone.write(b); err != nil {
-				return scanner.ErrorList{noPosition(c.fragment.file, "refused by Alertmanager: "+withoutValues(err.Error()))}
+			if _, err := alone.try(b); err != nil {
+				return scanner.ErrorList{noPosition(c.fragment.file, "refused by Alertmanager: "+reason(err))}
 			}
 			return nil
 		})
-		if cfg, err = m.write(b); err != nil {
-			return m, fmt.Errorf("merged configuration: %s", withoutValues(err.Error()))
+		if cfg, err = m.try(b); err != nil {
+			return fmt.Errorf("merged configuration: %s", reason(err))
 		}
 	}
-
-	leaves, hours := leavesByStem(dispatch.NewRoute(cfg.Route, nil)), hoursOf(cfg)
-	if m.reject(func(c candidate) scanner.ErrorList {
-		if c.contact == nil {
-			return nil // a fragment, accepted with its tests before
-		}
-		return c.contact.checkTests(leaves[c.stem], hours, site)
-	}) {
-		_, err = m.write(b)
-	}
-	return m, err
+	m.test(cfg, site)
+	return nil
 }
 
-// reject moves the accepted candidates that have problems to the rejected ones and reports whether there
-// were any.
-func (m *merge) reject(problems func(candidate) scanner.ErrorList) bool {
-	before := len(m.accepted)
-	m.accepted = slices.DeleteFunc(m.accepted, func(c candidate) bool {
-		p := problems(c)
-		if p.Len() > 0 {
-			m.rejected[c.stem] = p
-		}
-		return p.Len() > 0
-	})
-	return len(m.accepted) < before
-}
-
-// write makes the merged file and reads it as Alertmanager would.
-func (m *merge) write(b *base) (*config.Config, error) {
-	data, err := b.write(m.accepted)
-	if err != nil {
+// try makes the merged file and loads it.
+func (m *merge) try(b *base) (cfg *config.Config, err error) {
+	if m.data, err = b.write(m.accepted); err != nil {
 		return nil, err
 	}
-	m.data = data
-	cfg, _, err := load(data)
+	if cfg, err = b.load(m.data); cfg == nil && err == nil {
+		cfg, _, err = load(m.data)
+	}
 	return cfg, err
+}
+
+// test holds the tests of contacts that haven't been tested yet against the loaded configuration. A fragment was accepted
+// with its tests before.
+func (m *merge) test(cfg *config.Config, site Site) {
+	untested := map[string]bool{}
+	for _, c := range m.accepted {
+		untested[c.stem] = c.contact != nil && !c.made.tested && len(c.contact.tests) > 0
+	}
+	leaves, hours := leavesByStem(dispatch.NewRoute(only(cfg.Route, untested), nil)), hoursOf(cfg)
+	m.reject(func(c candidate) scanner.ErrorList {
+		if c.contact == nil || c.made.tested {
+			return nil
+		}
+		c.made.tested = true
+		return c.contact.checkTests(leaves[c.stem], hours, site)
+	})
+}
+
+// reject moves the accepted candidates that have problems to the rejected ones, and remembers why.
+func (m *merge) reject(problems func(candidate) scanner.ErrorList) {
+	m.accepted = slices.DeleteFunc(m.accepted, func(c candidate) bool {
+		p := problems(c)
+		if p.Len() == 0 {
+			return false
+		}
+		m.rejected[c.stem] = p
+		if c.made != nil {
+			c.made.problems = p
+		}
+		return true
+	})
+}
+
+// reason is what a loader says of a merged file. Places in that are nobody's.
+func reason(err error) string {
+	var list scanner.ErrorList
+	if errors.As(err, &list) && len(list) > 0 {
+		return withoutValues(list[0].Msg)
+	}
+	return withoutValues(err.Error())
 }
 
 // withoutValues cuts what a YAML library quotes from a file that may hold secrets.
@@ -157,19 +201,21 @@ const minEscalationInterval = model.Duration(5 * time.Minute)
 
 // compile turns a contact into what Alertmanager is to be given, or says what it needs of the base.
 func (c *Contact) compile(t terms) (*fragment, scanner.ErrorList) {
+	t.stem, t.location, t.kind, t.held = c.Stem, c.location, c.Kind, c.held
 	r := reader{file: c.File}
 	var leaves, receivers, intervals []*yaml.Node
 	prefix := reservedPrefix + c.Stem + "/"
 	for i, l := range c.leaves {
-		receiver := prefix + l.method
-		if l.after > 0 {
-			receiver += "/" + l.after.String()
+		if l.repeat == 0 && t.repeat < l.minRepeat {
+			l.repeat = l.minRepeat
 		}
+		receiver := c.receiver(l.step)
 		leaves = append(leaves, l.route(receiver, prefix))
 		if slices.ContainsFunc(c.leaves[:i], func(earlier leaf) bool { return earlier.step == l.step }) {
 			continue // another leaf of the same receiver
 		}
 		m := c.methods[slices.IndexFunc(c.methods, func(m contactMethod) bool { return m.name == l.method })]
+		t.method = m.name
 		integrations, err := m.integrations(t)
 		if err != nil {
 			r.fail(m.key, "%v", err)
@@ -188,6 +234,12 @@ func (c *Contact) compile(t terms) (*fragment, scanner.ErrorList) {
 			intervals = append(intervals, q.interval(prefix+q.name, c.location))
 		}
 	}
+	if len(intervals) == 0 && t.ownClock() {
+		// Nothing uses it, but an Alertmanager that doesn't know the zone refuses it now, where it would fail to write
+		// every message later.
+		intervals = append(intervals, object("name", word(prefix+"location"),
+			"time_intervals", list(object("location", text(c.location)))))
+	}
 	f, err := newFragment(c.File, leaves, receivers, intervals)
 	if err != nil {
 		r.problems = append(r.problems, noPosition(c.File, err.Error()))
@@ -195,11 +247,20 @@ func (c *Contact) compile(t terms) (*fragment, scanner.ErrorList) {
 	return f, r.problems
 }
 
+// receiver names the receiver that is made for a step.
+func (c *Contact) receiver(s step) string {
+	name := reservedPrefix + c.Stem + "/" + s.method
+	if s.after > 0 {
+		name += "/" + s.after.String()
+	}
+	return name
+}
+
 // route writes a leaf. It sets all that it must not inherit.
 func (l leaf) route(receiver, prefix string) *yaml.Node {
 	var matchers, groupBy []*yaml.Node
 	for _, m := range l.matchers {
-		n := word(m.String())
+		n := word(written(m))
 		n.Style = yaml.SingleQuotedStyle
 		matchers = append(matchers, n)
 	}
@@ -220,4 +281,12 @@ func (l leaf) route(receiver, prefix string) *yaml.Node {
 		set(n, "mute_time_intervals", list(word(prefix+l.quiet)))
 	}
 	return n
+}
+
+// written is m.String() in a tenth of the time for what needs no escapes, and most values of contacts don't.
+func written(m *labels.Matcher) string {
+	if !model.LegacyValidation.IsValidLabelName(m.Name) || strings.ContainsAny(m.Value, "\"\\\n") {
+		return m.String()
+	}
+	return m.Name + m.Type.String() + `"` + m.Value + `"`
 }

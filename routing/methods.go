@@ -2,8 +2,10 @@ package routing
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/prometheus/alertmanager/config"
+	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/stoker-project/stoker/internal/strictyaml"
@@ -22,6 +24,12 @@ type terms struct {
 	global *config.GlobalConfig // of the base
 	// version is that of the Alertmanager that will run them, such as 0.34.2; "" if it isn't known.
 	version string
+	// repeat is how often the base tells again about what goes on.
+	repeat model.Duration
+	// stem, location and kind are the contact's, and method is the name that it gave to the method.
+	stem, location, kind, method string
+	// held says that the contact is as an earlier release has it.
+	held bool
 }
 
 // An integration is one entry of a receiver.
@@ -38,6 +46,11 @@ func one(section string, settings *yaml.Node) ([]integration, error) {
 	return []integration{{section: section, settings: settings}}, nil
 }
 
+// methodNames are the methods that a contact can have.
+var methodNames = []string{
+	"email", "webhook", "slack", "telegram", "discord", "pagerduty", "pushover", "msteams", "mattermost", "phone",
+}
+
 // method reads the settings of a method; nil after a problem.
 func (c *contactReader) method(kind, settings *yaml.Node) method {
 	switch name := kind.Value; name {
@@ -49,10 +62,20 @@ func (c *contactReader) method(kind, settings *yaml.Node) method {
 		return c.slack(settings)
 	case "telegram":
 		return c.telegram(settings)
-	case "phone", "discord", "pagerduty", "pushover", "msteams", "mattermost":
-		c.fail(kind, "method %q is not supported yet", name)
+	case "discord":
+		return c.discord(settings)
+	case "pagerduty":
+		return c.pagerduty(settings)
+	case "pushover":
+		return c.pushover(settings)
+	case "msteams":
+		return c.msteams(settings)
+	case "mattermost":
+		return c.mattermost(settings)
+	case "phone":
+		return c.phone(kind, settings)
 	default:
-		c.fail(kind, "method %q not known%s", name, strictyaml.DidYouMean(name, []string{"email", "webhook", "slack", "telegram"}))
+		c.fail(kind, "method %q not known%s", name, strictyaml.DidYouMean(name, methodNames))
 	}
 	return nil
 }
@@ -71,7 +94,12 @@ func (m email) integrations(t terms) ([]integration, error) {
 	if t.global.SMTPSmarthost.String() == "" || t.global.SMTPFrom == "" {
 		return nil, fmt.Errorf("email needs smtp_smarthost and smtp_from under global in %s", MainFile)
 	}
-	return one("email_configs", object("to", text(m.to.text("someone@example.invalid"))))
+	return one("email_configs", object(
+		"to", text(m.to.text("someone@example.invalid")),
+		"headers", object("Subject", template(t.message("text.head"))),
+		"html", template(t.message("email.html")),
+		"text", template(t.message("text.body")),
+	))
 }
 
 type webhook struct{ url value }
@@ -84,8 +112,10 @@ func (c *contactReader) webhook(n *yaml.Node) method {
 	return m
 }
 
-func (m webhook) integrations(terms) ([]integration, error) {
-	if m.url.file != "" {
+// What is posted is Alertmanager's own JSON.
+func (m webhook) integrations(t terms) ([]integration, error) {
+	// 0.27 knows url_file, but crashes when such a webhook answers with an error.
+	if m.url.file != "" && t.has(0, 28) {
 		return one("webhook_configs", object("url_file", text(m.url.file)))
 	}
 	return one("webhook_configs", object("url", text(m.url.text("https://example.invalid/"))))
@@ -128,8 +158,15 @@ func (m slack) integrations(t terms) ([]integration, error) {
 	if m.channel != "" {
 		set(settings, "channel", text(m.channel))
 	}
+	set(settings, "title", template(t.message("slack.head")))
+	set(settings, "title_link", template(show("alerts")))
+	set(settings, "text", template(t.message("slack.body")))
+	set(settings, "fallback", template(t.message("slack.head")))
+	set(settings, "color", template(attachmentColor))
 	return one("slack_configs", settings)
 }
+
+const attachmentColor = `{{ if eq .Status "resolved" }}good{{ else }}{{ template "stoker.severity.color" . }}{{ end }}`
 
 type telegram struct {
 	chatID   value
@@ -149,8 +186,12 @@ func (c *contactReader) telegram(n *yaml.Node) method {
 }
 
 func (m telegram) integrations(t terms) ([]integration, error) {
-	// chat_id_file came with Alertmanager 0.31, and a chat's number opens nothing.
-	settings := object("chat_id", number(m.chatID.text("1")))
+	settings := object()
+	if m.chatID.file != "" && t.has(0, 31) {
+		set(settings, "chat_id_file", text(m.chatID.file))
+	} else {
+		set(settings, "chat_id", number(m.chatID.text("1")))
+	}
 	switch {
 	case m.botToken == nil && t.global.TelegramBotToken == "" && t.global.TelegramBotTokenFile == "":
 		return nil, fmt.Errorf("telegram without bot_token needs telegram_bot_token under global in %s", MainFile)
@@ -160,11 +201,20 @@ func (m telegram) integrations(t terms) ([]integration, error) {
 	default:
 		set(settings, "bot_token", text(m.botToken.text("1:closed")))
 	}
+	// Before 0.28 Telegram isn't told the mode, and tags would be shown as they are.
+	message, mode := "text", ""
+	if t.has(0, 28) {
+		message, mode = "telegram", "HTML"
+	}
+	set(settings, "message", template(t.message(message+".message")))
+	set(settings, "parse_mode", text(mode))
 	return one("telegram_configs", settings)
 }
 
-func (c *contactReader) need(n *yaml.Node, at map[string]*yaml.Node, name string) {
+// need makes sure that a mapping has a field. A hint says what would be right, unless the name does.
+func (c *contactReader) need(n *yaml.Node, at map[string]*yaml.Node, name string, hint ...string) {
+	c.requires(n, name)
 	if at[name] == nil && resolve(n).Kind == yaml.MappingNode {
-		c.fail(n, "field %q is missing", name)
+		c.fail(n, "%s", strings.Join(append([]string{fmt.Sprintf("field %q is missing", name)}, hint...), ", "))
 	}
 }

@@ -19,6 +19,8 @@ type leaf struct {
 	groupBy  []string
 	repeat   model.Duration // 0: as the base's root route
 	quiet    string         // quiet hours that mute it
+	// minRepeat is the least that the base's repeat_interval counts for.
+	minRepeat model.Duration
 }
 
 // A step is what a receiver is made for: a method, and how long an alert fires before. The same method
@@ -76,12 +78,12 @@ func (c *contactReader) planRules() []leaf {
 			severities[quiet] = append(severities[quiet], severity)
 		}
 		for _, quiet := range order {
-			leaves = append(leaves, leaf{
+			leaves = append(leaves, c.overPhone(leaf{
 				step:     s,
 				matchers: append(slices.Clone(identity), c.severities(severities[quiet])...),
 				groupBy:  []string{model.AlertNameLabel, c.site.IdentityLabel},
 				quiet:    quiet,
-			})
+			}))
 		}
 	}
 	return leaves
@@ -178,12 +180,12 @@ func (c *contactReader) planSubscriptions() []leaf {
 					break
 				}
 			}
-			leaves = append(leaves, leaf{
+			leaves = append(leaves, c.overPhone(leaf{
 				step:     step{method: ref.name, sendResolved: s.sendResolved},
 				matchers: matchers,
 				groupBy:  []string{networkLabel, componentLabel},
 				repeat:   subscriberRepeat,
-			})
+			}))
 		}
 	}
 	return leaves

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/alertmanager/dispatch"
+	"github.com/prometheus/alertmanager/pkg/labels"
 	"github.com/prometheus/common/model"
 )
 
@@ -235,6 +236,62 @@ func TestContactsAreIsolated(t *testing.T) {
 					t.Fatalf("%s is told twice about %s", opts.Receiver, set)
 				}
 				seen = append(seen, opts.Receiver)
+			}
+		}
+	}
+}
+
+// The leaves of some contacts alone, which their tests are held against, do with every alert what they do in the whole
+// tree.
+func TestLeavesAloneDoAsInTheTree(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	names := []string{severityLabel, networkLabel, componentLabel, audienceLabel, DefaultIdentityLabel}
+	const base = anyBase + "time_intervals: [{ name: night }]\n"
+	matched := 0
+	for range 30 {
+		contacts := randomContacts(t, r, 12)
+		merged, err := Merge([]byte(strings.Replace(base, "{receiver: base}", "{receiver: base, group_by: [a], group_wait: 7s, labels: { x: y }, routes: [{ matchers: [a=b] }]}", 1)), contacts, testSite())
+		if err != nil {
+			t.Fatal(err)
+		}
+		root := loadFile(t, merged).Route
+		whole := leavesByStem(dispatch.NewRoute(root, nil))
+		picked := map[string]bool{"c1": true, "c5": true, "c11": true}
+		some := leavesByStem(dispatch.NewRoute(only(root, picked), nil))
+		if len(some) != len(picked) {
+			t.Fatalf("leaves of %d contacts", len(some))
+		}
+		for stem := range picked {
+			if len(some[stem]) != len(whole[stem]) {
+				t.Fatalf("%s has %d leaves, in the tree %d", stem, len(some[stem]), len(whole[stem]))
+			}
+			for i, leaf := range some[stem] {
+				if diff := cmp.Diff(whole[stem][i].RouteOpts, leaf.RouteOpts); diff != "" {
+					t.Fatalf("%s (-in the tree +alone):\n%s", stem, diff)
+				}
+			}
+			for range 200 {
+				set := randomLabels(r, names, labelValues(""))
+				if diff := cmp.Diff(told(whole[stem], set), told(some[stem], set)); diff != "" {
+					t.Fatalf("%s about %s (-in the tree +alone):\n%s\n%s", stem, set, diff, merged)
+				}
+				matched += len(told(some[stem], set))
+			}
+		}
+	}
+	if matched < 1000 {
+		t.Errorf("only %d matches", matched)
+	}
+}
+
+// The short way to write a matcher writes what Alertmanager's own does.
+func TestMatchersAreWritten(t *testing.T) {
+	for _, name := range []string{"prep", "a b", "é"} {
+		for _, value := range []string{"", "hx0", "a b", `a\.b|c`, `"`, "a\nb", "é", "{}"} {
+			for _, kind := range []labels.MatchType{labels.MatchEqual, labels.MatchNotEqual, labels.MatchRegexp, labels.MatchNotRegexp} {
+				if m, err := labels.NewMatcher(kind, name, value); err == nil && written(m) != m.String() {
+					t.Errorf("%s is written %s", m, written(m))
+				}
 			}
 		}
 	}

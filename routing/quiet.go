@@ -31,8 +31,7 @@ var timesPattern = regexp.MustCompile(`^([0-9]{2}):([0-9]{2})-([0-9]{2}):([0-9]{
 
 func (c *contactReader) readQuietHours(n *yaml.Node) {
 	for key, value := range c.entries(n) {
-		if !wordPattern.MatchString(key.Value) {
-			c.fail(key, "%q must match [a-z0-9-]+", key.Value)
+		if !c.isName(key) {
 			continue
 		}
 		q := quietHours{name: key.Value, key: key, days: [7]bool{true, true, true, true, true, true, true}}
@@ -56,14 +55,13 @@ func (c *contactReader) readQuietHours(n *yaml.Node) {
 					}
 				}})
 		})
-		if at["times"] == nil && resolve(value).Kind == yaml.MappingNode {
-			c.fail(value, `field "times" is missing, such as "22:00-07:00"`)
-		}
+		c.need(value, at, "times", `such as "22:00-07:00"`)
 		c.contact.quietHours = append(c.contact.quietHours, q)
 	}
 }
 
 func (c *contactReader) timeRange(n *yaml.Node) timeRange {
+	c.says(n, "pattern", timesPattern.String())
 	s := c.text(n)
 	if s == "" {
 		return timeRange{}
@@ -95,8 +93,14 @@ func (c *contactReader) timeRange(n *yaml.Node) timeRange {
 
 var dayNames = [7]string{"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"}
 
+var weekdaysPattern = func() string {
+	name := "(" + strings.Join(dayNames[:], "|") + ")"
+	return "^" + name + "(:" + name + ")?$"
+}()
+
 // weekdays adds a day or a range of days, which may run over the end of the week.
 func (c *contactReader) weekdays(n *yaml.Node, days *[7]bool) {
+	c.says(n, "pattern", weekdaysPattern)
 	s := c.text(n)
 	if s == "" {
 		return

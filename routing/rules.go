@@ -41,12 +41,16 @@ type subscription struct {
 func (c *contactReader) readRules(n *yaml.Node) {
 	for _, item := range c.list(n) {
 		r := rule{at: item, minSeverity: -1}
-		c.needNotify(item, c.object(item,
+		at := c.object(item,
 			field{"notify", func(n *yaml.Node) { r.notify = c.references(n) }},
 			field{"min_severity", func(n *yaml.Node) { r.minSeverity = c.severity(n) }},
 			field{"after", func(n *yaml.Node) { r.after = c.duration(n) }},
-			field{"quiet_hours", func(n *yaml.Node) { r.quiet = reference{c.text(n), n} }},
-		))
+			field{"quiet_hours", func(n *yaml.Node) {
+				c.says(n, "pattern", wordPattern.String())
+				r.quiet = reference{c.text(n), n}
+			}},
+		)
+		c.need(item, at, "notify", whoIsTold)
 		c.contact.rules = append(c.contact.rules, r)
 	}
 }
@@ -54,7 +58,7 @@ func (c *contactReader) readRules(n *yaml.Node) {
 func (c *contactReader) readSubscriptions(n *yaml.Node) {
 	for _, item := range c.list(n) {
 		s := subscription{at: item, minSeverity: -1, sendResolved: true}
-		c.needNotify(item, c.object(item,
+		at := c.object(item,
 			field{"components", func(n *yaml.Node) { s.components = c.words(c.list(n), secretPattern, "[a-z0-9_-]+") }},
 			field{"networks", func(n *yaml.Node) {
 				items := c.list(n)
@@ -63,20 +67,20 @@ func (c *contactReader) readSubscriptions(n *yaml.Node) {
 			field{"min_severity", func(n *yaml.Node) { s.minSeverity = c.severity(n) }},
 			field{"notify", func(n *yaml.Node) { s.notify = c.references(n) }},
 			field{"send_resolved", func(n *yaml.Node) { s.sendResolved = c.flag(n) }},
-		))
+		)
+		c.need(item, at, "notify", whoIsTold)
 		c.contact.subscriptions = append(c.contact.subscriptions, s)
 	}
 }
 
-func (c *contactReader) needNotify(item *yaml.Node, at map[string]*yaml.Node) {
-	if at["notify"] == nil && resolve(item).Kind == yaml.MappingNode {
-		c.fail(item, `field "notify" is missing, name who of contact_methods is told`)
-	}
-}
+const whoIsTold = "name who of contact_methods is told"
 
 func (c *contactReader) references(n *yaml.Node) []reference {
 	var refs []reference
-	for _, item := range c.list(n) {
+	items := c.list(n)
+	c.unique(items)
+	for _, item := range items {
+		c.says(item, "pattern", wordPattern.String())
 		name := c.text(item)
 		if slices.ContainsFunc(refs, func(r reference) bool { return r.name == name }) {
 			c.fail(item, "%q is listed twice", name)
@@ -92,9 +96,13 @@ func (c *contactReader) severity(n *yaml.Node) int {
 	return slices.Index(c.site.Severities, c.oneOf(n, "severity", c.site.Severities))
 }
 
+// durationPattern is what model.ParseDuration takes, zero aside.
+const durationPattern = `^(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$`
+
 const maxAfter = 7 * 24 * time.Hour
 
 func (c *contactReader) duration(n *yaml.Node) model.Duration {
+	c.says(n, "pattern", durationPattern)
 	s := c.text(n)
 	if s == "" {
 		return 0

@@ -19,6 +19,7 @@ type reader struct {
 	file     string
 	problems scanner.ErrorList
 	subject  string // the key whose value is being read
+	outline  *outline
 }
 
 // fail adds a problem at n.
@@ -57,6 +58,9 @@ type field struct {
 // object reads a mapping with fixed keys and returns where each of them stands. Keys that begin with x-
 // belong to the author.
 func (r *reader) object(n *yaml.Node, fields ...field) map[string]*yaml.Node {
+	if r.outline.has(n) {
+		return r.outlineObject(n, fields)
+	}
 	at := map[string]*yaml.Node{}
 	for key, value := range r.entries(n) {
 		if strings.HasPrefix(key.Value, "x-") {
@@ -91,6 +95,10 @@ func (r *reader) within(key string, read func()) {
 // entries iterates over the keys and values of a mapping. A key that is there twice is told by document.
 func (r *reader) entries(n *yaml.Node) func(yield func(key, value *yaml.Node) bool) {
 	return func(yield func(key, value *yaml.Node) bool) {
+		if r.outline.has(n) {
+			yield(r.outline.entry(n))
+			return
+		}
 		if n = resolve(n); n.Kind != yaml.MappingNode {
 			r.wrong(n, "must be a mapping, is %s", kindName(n))
 			return
@@ -117,6 +125,9 @@ const maxItems = 50
 
 // list returns the items of a list; an empty or too long list is a problem.
 func (r *reader) list(n *yaml.Node) []*yaml.Node {
+	if r.outline.has(n) {
+		return []*yaml.Node{r.outline.list(n)}
+	}
 	switch n = resolve(n); {
 	case n.Kind != yaml.SequenceNode:
 		r.wrong(n, "must be a list, is %s", kindName(n))
@@ -132,6 +143,9 @@ func (r *reader) list(n *yaml.Node) []*yaml.Node {
 
 // listOrOne is list for what may also be given as a single value.
 func (r *reader) listOrOne(n *yaml.Node) []*yaml.Node {
+	if r.outline.has(n) {
+		return []*yaml.Node{r.outline.listOrOne(n)}
+	}
 	if n = resolve(n); n.Kind == yaml.ScalarNode && !isNull(n) {
 		return []*yaml.Node{n}
 	}
@@ -140,6 +154,8 @@ func (r *reader) listOrOne(n *yaml.Node) []*yaml.Node {
 
 // scalar returns a string as it stands.
 func (r *reader) scalar(n *yaml.Node) string {
+	r.says(n, "type", "string")
+	r.says(n, "minLength", 1)
 	switch n = resolve(n); {
 	case isNull(n):
 		r.wrong(n, "must not be empty")
@@ -157,6 +173,10 @@ func (r *reader) scalar(n *yaml.Node) string {
 
 // text returns a string that may appear in a configuration file.
 func (r *reader) text(n *yaml.Node) string {
+	r.says(n, "$ref", "#/$defs/text")
+	if r.outline.has(n) {
+		return ""
+	}
 	s := r.scalar(n)
 	if problem := textProblem(s); problem != "" {
 		r.wrong(n, "%s", problem)
@@ -180,6 +200,7 @@ func textProblem(s string) string {
 
 // word returns a string that matches pattern, which the problem spells out as rule.
 func (r *reader) word(n *yaml.Node, pattern *regexp.Regexp, rule string) string {
+	r.says(n, "pattern", pattern.String())
 	s := r.text(n)
 	if s != "" && !pattern.MatchString(s) {
 		r.fail(n, "%q must match %s", s, rule)
@@ -190,6 +211,7 @@ func (r *reader) word(n *yaml.Node, pattern *regexp.Regexp, rule string) string 
 
 // flag returns a boolean.
 func (r *reader) flag(n *yaml.Node) bool {
+	r.says(n, "type", "boolean")
 	n = resolve(n)
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" {
 		r.wrong(n, "must be true or false")

@@ -42,7 +42,9 @@ var (
 
 const (
 	maxSecret = 64 << 10
-	maxValue  = 4 << 10
+	// maxIdentities is what age itself reads of a file with keys.
+	maxIdentities = 1 << 20
+	maxValue      = 4 << 10
 )
 
 // value reads an address or token that is plain, {secret: name} or {age: armored}, and lets check say what
@@ -53,6 +55,10 @@ func (c *contactReader) value(n *yaml.Node, check func(string) string) value {
 		plain  string
 		closed bool // given, but not at hand
 	)
+	if c.outline.has(n) {
+		c.says(n, "$ref", "#/$defs/value")
+		return v
+	}
 	n = resolve(n)
 	switch before := len(c.problems); {
 	case n.Kind == yaml.MappingNode:
@@ -112,6 +118,9 @@ func (c *contactReader) secret(n *yaml.Node, name string) (plain, path string, c
 		return "", path, true
 	}
 	plain, err := c.site.ReadSecret(file)
+	if err == errNotAtHand {
+		return "", path, true
+	}
 	if err != nil {
 		c.fail(n, "secret %q can't be read: %v", name, err)
 		return "", "", false
@@ -137,6 +146,9 @@ func (c *contactReader) age(n *yaml.Node, armored string) (plain string, closed 
 		return "", true
 	}
 	plain, err = c.site.Decrypt(armored)
+	if err == errNotAtHand {
+		return "", true
+	}
 	if err != nil {
 		c.wrong(n, "can't be decrypted: %v", err)
 		return "", false
@@ -177,13 +189,19 @@ func sealedProblem(s string) string {
 	if s == secretToken {
 		return "is the placeholder that servers print for a secret, give the real value"
 	}
-	if strings.HasPrefix(s, "AGE-SECRET-KEY-") {
-		return "is a private key, make a new one and never commit it"
-	}
-	for _, mark := range []string{"ENC[", "$ANSIBLE_VAULT", "-----BEGIN ", "age-encryption.org/"} {
-		if strings.HasPrefix(s, mark) {
+	for _, mark := range sealedMarks {
+		switch {
+		case !strings.HasPrefix(s, mark):
+		case mark == privateKey:
+			return "is a private key, make a new one and never commit it"
+		default:
 			return "looks encrypted, give an encrypted value as {age: …}"
 		}
 	}
 	return ""
 }
+
+const privateKey = "AGE-SECRET-KEY-"
+
+// sealedMarks begin what is not meant to be read as it stands.
+var sealedMarks = []string{privateKey, "ENC[", "$ANSIBLE_VAULT", "-----BEGIN ", "age-encryption.org/"}

@@ -20,7 +20,7 @@ func FuzzWho(f *testing.F) {
 			return
 		}
 		when := time.Unix(at%(1<<36), 0)
-		LintBase(MainFile, []byte(base), when)
+		Lint(MainFile, []byte(base), Options{})
 		r, err := ReadRoutes(FilesOf(map[string][]byte{MainFile: []byte(base)}), Options{})
 		if err != nil {
 			return

@@ -81,8 +81,8 @@ func routesOf(t *testing.T, base string, contacts map[string]string) *Routes {
 	return r
 }
 
-// alert makes labels of a="x" b="y".
-func alert(pairs ...string) model.LabelSet {
+// alertOf makes labels of a="x" b="y".
+func alertOf(pairs ...string) model.LabelSet {
 	set := model.LabelSet{}
 	for _, p := range pairs {
 		name, value, _ := strings.Cut(p, "=")
@@ -99,7 +99,7 @@ func TestWho(t *testing.T) {
 		labels model.LabelSet
 		want   string
 	}{
-		{"2026-11-26T12:00:00Z", alert("alertname=NodeDown", "severity=critical", acme, "network=mainnet"), `
+		{"2026-11-26T12:00:00Z", alertOf("alertname=NodeDown", "severity=critical", acme, "network=mainnet"), `
 an alert that begins to fire at 2026-11-26 12:00 UTC and goes on tells:
 
 WHO                METHOD  KIND            AFTER  WHEN (UTC)        REPEAT  RESOLVED
@@ -110,7 +110,7 @@ acme: Acme: Größe  mail    email           15m    2026-11-26 12:15  12h     ye
 an escalation (after …) is promised for the first alert of a group; one that joins later comes with the group's next notification
 `},
 		// It falls into the night of a friday, which ends on saturday.
-		{"2026-11-27T21:30:00Z", alert("alertname=NodeDown", "severity=warning", acme, "network=mainnet"), `
+		{"2026-11-27T21:30:00Z", alertOf("alertname=NodeDown", "severity=warning", acme, "network=mainnet"), `
 an alert that begins to fire at 2026-11-27 21:30 UTC and goes on tells:
 
 WHO                METHOD  KIND            AFTER  WHEN (UTC)                    REPEAT  RESOLVED
@@ -120,7 +120,7 @@ acme: Acme: Größe  chat    telegram        10s    muted until 2026-11-28 06:00
 what is muted is told with the group's next notification once the quiet hours are over, if it still fires; an end that falls into them isn't told
 `},
 		// What counts is when it is due: ten seconds later the night has begun.
-		{"2026-11-26T20:59:55Z", alert("severity=warning", acme, "network=mainnet"), `
+		{"2026-11-26T20:59:55Z", alertOf("severity=warning", acme, "network=mainnet"), `
 an alert that begins to fire at 2026-11-26 20:59 UTC and goes on tells:
 
 WHO                METHOD  KIND            AFTER  WHEN (UTC)                    REPEAT  RESOLVED
@@ -129,7 +129,7 @@ acme: Acme: Größe  chat    telegram        10s    muted until 2026-11-27 06:00
 
 what is muted is told with the group's next notification once the quiet hours are over, if it still fires; an end that falls into them isn't told
 `},
-		{"2026-11-28T10:00:00Z", alert("severity=info", acme, "network=testnet"), `
+		{"2026-11-28T10:00:00Z", alertOf("severity=info", acme, "network=testnet"), `
 an alert that begins to fire at 2026-11-28 10:00 UTC and goes on tells:
 
 WHO     METHOD  KIND   AFTER  WHEN (UTC)                    REPEAT  RESOLVED
@@ -139,7 +139,7 @@ nobody is told then
 contact "acme" owns it and isn't told: none of its rules covers an alert without network="mainnet", severity=~"critical|warning"
 what is muted is told with the group's next notification once the quiet hours are over, if it still fires; an end that falls into them isn't told
 `},
-		{"2026-11-28T10:00:00Z", alert("team=none", "severty=critcal", "severity=critcal", "prep=hx0b047c751658f7ce1b2595da34d57a0e7dad357e"), `
+		{"2026-11-28T10:00:00Z", alertOf("team=none", "severty=critcal", "severity=critcal", "prep=hx0b047c751658f7ce1b2595da34d57a0e7dad357e"), `
 an alert that begins to fire at 2026-11-28 10:00 UTC and goes on tells:
 
 WHO     METHOD  KIND  AFTER  WHEN (UTC)                 REPEAT  RESOLVED
@@ -150,7 +150,7 @@ no route knows the label "severty", did you mean "severity"?
 severity "critcal" is not one of this site, did you mean "critical"?
 no contact for prep="hx0b047c751658f7ce1b2595da34d57a0e7dad357e", did you mean "hx0b047c751658f7ce1b2595da34d57a0e7dad357d" of contact "acme"?
 `},
-		{"2026-11-26T12:00:00Z", alert("audience=public", "component=api", "severity=critical"), `
+		{"2026-11-26T12:00:00Z", alertOf("audience=public", "component=api", "severity=critical"), `
 an alert that begins to fire at 2026-11-26 12:00 UTC and goes on tells:
 
 WHO                   METHOD  KIND            AFTER  WHEN (UTC)        REPEAT  RESOLVED
@@ -183,7 +183,7 @@ without the label "prep" it is no operator's alert
 // What people named can't break a table.
 func TestWhoHostileNames(t *testing.T) {
 	r := routesOf(t, "route: { receiver: \"a\\nb\\u202e\" }\nreceivers: [ { name: \"a\\nb\\u202e\" } ]\n", nil)
-	table := string(r.Who(alert("a\nb=c", "severity=\x1b[2J"), time.Now()).Table(time.UTC))
+	table := string(r.Who(alertOf("a\nb=c", "severity=\x1b[2J"), time.Now()).Table(time.UTC))
 	if !strings.Contains(table, `"a\nb\u202e"`) || strings.ContainsAny(table, "\x1b\u202e") || strings.Contains(table, "a\nb") {
 		t.Error(table)
 	}
@@ -193,7 +193,7 @@ func TestWhoHostileNames(t *testing.T) {
 func TestWhoWithoutSource(t *testing.T) {
 	r := routesOf(t, whoBase, map[string]string{"exchange.yml": whoExchange})
 	r.read = FilesOf(nil)
-	a := r.Who(alert("audience=public", "component=api", "severity=critical"), time.Now())
+	a := r.Who(alertOf("audience=public", "component=api", "severity=critical"), time.Now())
 	if got := a.Told[1]; got.Contact != "exchange" || got.Name != "" || !cmp.Equal(got.Kinds, []string{"email"}) {
 		t.Errorf("%+v", got)
 	}
@@ -276,7 +276,7 @@ func BenchmarkWhoMutedForEver(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		a := r.Who(alert("prep=hx1"), time.Unix(0, 0))
+		a := r.Who(alertOf("prep=hx1"), time.Unix(0, 0))
 		if len(a.Told) != 1+maxItems || a.Told[1].Reached() || !a.Told[1].MutedUntil.IsZero() {
 			b.Fatal(a)
 		}

@@ -29,7 +29,7 @@ func newFragment(file string, leaves, receivers, intervals []*yaml.Node) (*fragm
 		if len(nodes) == 0 {
 			continue
 		}
-		data, err := encode(list(nodes...))
+		data, err := encodeItems(nodes)
 		if err != nil {
 			return nil, err
 		}
@@ -109,6 +109,9 @@ func (b *base) wrap(marks map[string]string) *yaml.Node {
 	}
 	set(route, routesList, routes)
 	set(root, "route", route)
+	if len(marks) > 0 {
+		addTemplates(root)
+	}
 	for _, key := range []string{receiversList, intervalsList} {
 		if mark, ok := marks[key]; ok {
 			set(root, key, extend(get(root, key), word(mark)))

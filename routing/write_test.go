@@ -83,7 +83,7 @@ receivers:
 		t.Fatal(err)
 	}
 	cfg := loadFile(t, merged)
-	want := []string{"contactsroutes", "contactsreceivers"}
+	want := []string{"contactsroutes", "contactsreceivers", "contacts.tmpl"}
 	for i, file := range cfg.Templates {
 		cfg.Templates[i] = filepath.Base(file)
 	}

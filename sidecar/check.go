@@ -56,11 +56,11 @@ func Check(ctx context.Context, cfg *Config, options CheckOptions) (problems, wa
 // known of the networks.
 func checkAlertmanager(ctx context.Context, cfg *Config, known routing.Options) (problems, warnings scanner.ErrorList) {
 	base, problems, warnings := checkRelease(ctx, reload.NewAlertmanager, cfg.Alertmanager, nil)
-	if len(problems) == 0 {
-		file := cmp.Or(cfg.Alertmanager.ConfigFile, filepath.Join(cfg.Alertmanager.SourceDir, routing.MainFile))
-		warnings = append(warnings, routing.LintBase(file, base[routing.MainFile], time.Now())...)
-	}
 	if cfg.Contacts == nil {
+		file := cmp.Or(cfg.Alertmanager.ConfigFile, filepath.Join(cfg.Alertmanager.SourceDir, routing.MainFile))
+		if main, ok := base[routing.MainFile]; ok && len(problems) == 0 {
+			warnings = append(warnings, routing.Lint(file, main, routingOptions(cfg))...)
+		}
 		return problems, warnings
 	}
 	if len(problems) > 0 {
@@ -115,6 +115,7 @@ func routingOptions(cfg *Config) routing.Options {
 	if cfg.Contacts != nil {
 		o.Contacts = *cfg.Contacts
 	}
+	o.Phone = phoneOf(cfg)
 	if cfg.Alertmanager != nil {
 		o.BaseDir, o.AlertmanagerVersion = cfg.Alertmanager.SourceDir, cfg.Alertmanager.Version
 	}

@@ -34,7 +34,7 @@ type Config struct {
 	Severities []string `yaml:"severities,omitempty"`
 	// Discovery lists the networks whose nodes become targets.
 	Discovery *discovery.Config `yaml:"discovery,omitempty"`
-	// Routing holds what the team decides about how contacts are reached. It has no keys yet.
+	// Routing holds what the team decides about how contacts are reached. Needs contacts and alertmanager.
 	Routing *routing.Config `yaml:"routing,omitempty"`
 	// Silencing names the file of silences. Needs alertmanager.
 	Silencing *silencing.Config `yaml:"silencing,omitempty"`
@@ -63,6 +63,9 @@ func (c *Config) sections() map[string]section {
 	}
 	if c.Discovery != nil {
 		all["discovery"] = c.Discovery
+	}
+	if c.Routing != nil {
+		all["routing"] = c.Routing
 	}
 	if c.Silencing != nil {
 		all["silencing"] = c.Silencing
@@ -116,6 +119,9 @@ func (c *Config) validate() error {
 	if c.Contacts != nil && c.Alertmanager != nil && c.Alertmanager.ConfigFile != "" {
 		errs = append(errs, errors.New("contacts: are merged into a release, so alertmanager needs source_dir and output_dir instead of config_file, which stays as it is"))
 	}
+	if c.Routing != nil && (c.Alertmanager == nil || c.Contacts == nil) {
+		errs = append(errs, errors.New("routing: needs the sections contacts and alertmanager: it says how the one is reached by the other"))
+	}
 	if c.Silencing != nil && c.Alertmanager == nil {
 		errs = append(errs, errors.New("silencing: needs the section alertmanager, where the silences are kept"))
 	}
@@ -147,7 +153,7 @@ func (c *Config) validate() error {
 }
 
 // keyPath is what an error of a section begins with.
-var keyPath = regexp.MustCompile(`^([a-z_]+(?:\[\d+\])?(?:\.[a-z_]+(?:\[\d+\])?)*): `)
+var keyPath = regexp.MustCompile(`^([a-z0-9_]+(?:\[\d+\])?(?:\.[a-z0-9_]+(?:\[\d+\])?)*): `)
 
 // placed puts the joined errors of a section at the lines of the keys that they begin with.
 func placed(filename string, top *yaml.Node, key string, err error) (list scanner.ErrorList) {

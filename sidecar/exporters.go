@@ -62,6 +62,9 @@ func (s *Sidecar) addContacts(selected map[string]bool) (err error) {
 			paths = append(paths, p)
 		}
 	}
+	if phone := phoneOf(s.cfg); phone != nil && told {
+		paths = append(paths, phone.Files()...)
+	}
 	timing := reload.DefaultConfig()
 	for _, c := range []*reload.Config{s.cfg.Prometheus, s.cfg.Alertmanager} {
 		if c != nil {

@@ -209,23 +209,26 @@ func (l *loop) stuck(now time.Time) string {
 	return fmt.Sprintf("agent %s has been in one pass for %s", l.name, now.Sub(l.since).Round(time.Second))
 }
 
-// describe returns an error in one line, with every problem of a list of them.
+// describe returns an error in one line, with every problem of those that were joined in it or are a list.
 func describe(err error) string {
-	var list scanner.ErrorList
-	if l, ok := err.(scanner.ErrorList); ok {
-		list = l
+	var all []string
+	switch list := err.(type) {
+	case scanner.ErrorList:
+		for _, e := range list {
+			all = append(all, oneLine(e.Error()))
+		}
+	case interface{ Unwrap() []error }:
+		// What more is said around several errors would be lost.
+		if errs := list.Unwrap(); errors.Join(errs...).Error() == err.Error() {
+			for _, e := range errs {
+				all = append(all, describe(e))
+			}
+		}
 	}
-	if len(list) < 2 {
+	if len(all) == 0 {
 		return oneLine(err.Error())
 	}
-	text := ""
-	for i, e := range list {
-		if i > 0 {
-			text += "; "
-		}
-		text += e.Error()
-	}
-	return oneLine(text)
+	return strings.Join(all, "; ")
 }
 
 // oneLine makes text fit a log line or a table cell.

@@ -3,6 +3,9 @@ package sidecar
 import (
 	"context"
 	"errors"
+	"fmt"
+	"go/scanner"
+	"go/token"
 	"slices"
 	"sync"
 	"testing"
@@ -186,6 +189,27 @@ func TestLoopNoticesAHangingPass(t *testing.T) {
 type syncFunc func(context.Context) (bool, error)
 
 func (f syncFunc) Sync(ctx context.Context) (bool, error) { return f(ctx) }
+
+func TestDescribe(t *testing.T) {
+	list := scanner.ErrorList{
+		{Pos: token.Position{Filename: "a.yml", Line: 1, Column: 2}, Msg: "one"},
+		{Pos: token.Position{Filename: "a.yml", Line: 3, Column: 4}, Msg: "two"},
+	}
+	for _, tc := range []struct {
+		err  error
+		want string
+	}{
+		{errors.New("one\n\ttwo"), "one two"},
+		{list, "a.yml:1:2: one; a.yml:3:4: two"},
+		{errors.Join(fmt.Errorf("mainnet: %w", errors.New("down")), fmt.Errorf("lisbon: %w", errors.New("older"))), "mainnet: down; lisbon: older"},
+		{errors.Join(list, errors.New("three")), "a.yml:1:2: one; a.yml:3:4: two; three"},
+		{fmt.Errorf("%w, then %w", errors.New("refused"), errors.New("gone")), "refused, then gone"},
+	} {
+		if got := describe(tc.err); got != tc.want {
+			t.Errorf("describe(%q) is %q, want %q", tc.err, got, tc.want)
+		}
+	}
+}
 
 func TestLoopCountsOutcomes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -95,6 +95,8 @@ func whyHeld(network string, h discovery.PlannedHeld) string {
 	case discovery.HeldDrop:
 		return fmt.Sprintf("too many are gone at once since %s; they go at %s, when another endpoint agrees, or by stoker sync --accept-drop=%s",
 			minuteUTC(h.Since), minuteUTC(h.Until), network)
+	case discovery.HeldDisputed:
+		return "another endpoint still lists it where it was; it goes or moves when the endpoints agree"
 	case discovery.HeldUnresolved:
 		return "its hostname isn't found, which is for an alert to say"
 	default:

@@ -18,6 +18,9 @@ type ReleaseStatus struct {
 	DiskError string           `json:"disk_error,omitempty"`
 }
 
+// Partial reports whether the server said that it hasn't all of its release at work yet.
+func (r ReleaseStatus) Partial() bool { return r.Serving != nil && !*r.Serving }
+
 // State is what is known of a server and its live release, in a word.
 type State string
 

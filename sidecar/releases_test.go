@@ -129,6 +129,7 @@ func TestReleaseStates(t *testing.T) {
 		"just started":             {reload.Status{Live: "a", Proved: "a"}, StateUnknown, "Unknown</b> whether Prometheus runs release"},
 		"proved long ago":          {reload.Status{Live: "a", Proved: "a", Confirmed: now.Add(-time.Hour)}, StateUnknown, "nobody has asked it since the last proof, 1 h ago"},
 		"proved":                   {reload.Status{Live: "a", Proved: "a", Confirmed: now}, StateProved, "Proved:</b> Prometheus runs release"},
+		"proved, pools to come":    {reload.Status{Live: "a", Proved: "a", Confirmed: now, Serving: new(bool)}, StateProved, "Not all of it is at work yet:</b> scrape pools"},
 		"proved, and files bad":    {reload.Status{Live: "a", Proved: "a", Confirmed: now, Withheld: trouble("")}, StateProved, "Refused:</b> stoker doesn't publish the newest files, since"},
 		"proved, the next refused": {reload.Status{Live: "a", Proved: "a", Confirmed: now, Withheld: trouble(reload.Refused)}, StateProved, "Refused:</b> Prometheus doesn't take the newest files, since"},
 		"away":                     {reload.Status{Live: "a", Proved: "a", Confirmed: now, Unproved: trouble(reload.Waiting)}, StateWaiting, "Waiting for the server:</b> unknown whether"},

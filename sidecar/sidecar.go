@@ -18,6 +18,7 @@ import (
 	"github.com/stoker-project/stoker/discovery"
 	"github.com/stoker-project/stoker/reload"
 	"github.com/stoker-project/stoker/routing"
+	"github.com/stoker-project/stoker/routing/twilio"
 	"github.com/stoker-project/stoker/silencing"
 )
 
@@ -46,6 +47,7 @@ type Sidecar struct {
 	discovery *discovery.Agent
 	routing   *routing.Agent
 	silencing *silencing.Agent
+	bridge    *twilio.Bridge // nil unless phones are reached over it
 	releases  []*reload.Agent
 	// prometheus is the loop of Prometheus' releases; followContacts are those that a change of a contact pokes.
 	prometheus *loop
@@ -78,6 +80,9 @@ func New(cfg *Config, o Options) (*Sidecar, error) {
 	)
 	s.metrics, s.watchMetrics = newMetrics(s.registry), reload.NewWatchMetrics(s.registry)
 	if err := s.addContacts(selected); err != nil {
+		return nil, fmt.Errorf("%s: %w", agentRouting, err)
+	}
+	if err := s.addBridge(selected); err != nil {
 		return nil, fmt.Errorf("%s: %w", agentRouting, err)
 	}
 	for _, part := range []struct {
@@ -143,11 +148,18 @@ func (s *Sidecar) Run(ctx context.Context, w WebOptions) error {
 	if err != nil {
 		return err
 	}
+	bridge, err := s.listenBridge()
+	if err != nil {
+		closeAll(listeners)
+		return err
+	}
+	opened := listeners
+	if bridge != nil {
+		opened = append(opened[:len(opened):len(opened)], bridge)
+	}
 	unlock, err := s.lock(w.addressOf(listeners))
 	if err != nil {
-		for _, l := range listeners {
-			l.Close()
-		}
+		closeAll(opened)
 		return err
 	}
 	defer unlock()
@@ -167,6 +179,10 @@ func (s *Sidecar) Run(ctx context.Context, w WebOptions) error {
 	for _, w := range s.watchers {
 		ctx, cancel := context.WithCancel(ctx)
 		g.Add(func() error { return w.Run(ctx, w.notify) }, func(error) { cancel() })
+	}
+	if bridge != nil {
+		serve, shutdown := s.serveBridge(bridge)
+		g.Add(serve, func(error) { shutdown() })
 	}
 	{
 		serve, shutdown := s.serve(listeners, w)

@@ -28,14 +28,18 @@ func (w WebOptions) listen() ([]net.Listener, error) {
 	for _, a := range w.ListenAddresses {
 		l, err := net.Listen("tcp", a)
 		if err != nil {
-			for _, l := range listeners {
-				l.Close()
-			}
+			closeAll(listeners)
 			return nil, fmt.Errorf("web listener: %w", err)
 		}
 		listeners = append(listeners, l)
 	}
 	return listeners, nil
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		l.Close()
+	}
 }
 
 // scheme is https where the web configuration has TLS.

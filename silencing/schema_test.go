@@ -1,7 +1,6 @@
 package silencing
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,8 +9,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/stoker-project/stoker/internal/schematest"
 )
 
 // docs/silences.schema.json is what `stoker schema silences` prints.
@@ -25,69 +25,9 @@ func TestSchemaInDocs(t *testing.T) {
 	}
 }
 
-func compiledSchema(t *testing.T) *jsonschema.Schema {
-	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource("silences.schema.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.Compile("silences.schema.json") // and it is one by draft 2020-12's own schema
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// jsonOf returns what an editor makes of YAML: a time is a string.
-func jsonOf(n *yaml.Node) any {
-	switch n.Kind {
-	case yaml.DocumentNode:
-		return jsonOf(n.Content[0])
-	case yaml.AliasNode:
-		return jsonOf(n.Alias)
-	case yaml.SequenceNode:
-		list := []any{}
-		for _, item := range n.Content {
-			list = append(list, jsonOf(item))
-		}
-		return list
-	case yaml.MappingNode:
-		m := map[string]any{}
-		for i := 0; i < len(n.Content); i += 2 {
-			m[n.Content[i].Value] = jsonOf(n.Content[i+1])
-		}
-		return m
-	case yaml.ScalarNode:
-		switch n.ShortTag() {
-		case "!!null":
-			return nil
-		case "!!bool":
-			return n.Value == "true"
-		case "!!int", "!!float":
-			f, _ := strconv.ParseFloat(n.Value, 64)
-			return f
-		}
-		return n.Value
-	}
-	return nil
-}
-
-func validate(t *testing.T, s *jsonschema.Schema, text string) error {
-	t.Helper()
-	var n yaml.Node
-	if err := yaml.Unmarshal([]byte(text), &n); err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
-	return s.Validate(jsonOf(&n))
-}
-
 // Every file that Parse takes is good by the schema: those that people copy, and those of the tests.
 func TestSchemaTakesWhatParseTakes(t *testing.T) {
-	s := compiledSchema(t)
+	s := schematest.Compile(t, Schema())
 	texts := map[string]string{"none": "silences: []\n"}
 	for _, file := range []string{"testdata/good.yml", "../examples/compose/silences.yaml", "../examples/demo/files/silences.yaml"} {
 		data, err := os.ReadFile(file)
@@ -110,7 +50,7 @@ func TestSchemaTakesWhatParseTakes(t *testing.T) {
 		t.Errorf("only %d files", len(texts))
 	}
 	for name, text := range texts {
-		if err := validate(t, s, text); err != nil {
+		if err := s.Validate(t, text); err != nil {
 			t.Errorf("%s: %v\n%s", name, err, text)
 		}
 		if _, err := Parse(name, []byte(text), testNow); err != nil {
@@ -122,7 +62,7 @@ func TestSchemaTakesWhatParseTakes(t *testing.T) {
 // What can be said without a calendar, other rules or the meaning of a matcher is wrong in an editor already; and what
 // the schema refuses, Parse does.
 func TestSchemaRefusesWhatParseRefuses(t *testing.T) {
-	s := compiledSchema(t)
+	s := schematest.Compile(t, Schema())
 	rule := func(fields ...string) string {
 		all := append([]string{"name: a", `matchers: ['a="b"', 'severity="info"']`, "comment: c", "ends_at: 2026-12-01T00:00:00Z"}, fields...)
 		for i, f := range all { // a later field replaces a former one; one without a value leaves it out
@@ -135,11 +75,11 @@ func TestSchemaRefusesWhatParseRefuses(t *testing.T) {
 		all = slices.DeleteFunc(all, func(f string) bool { return f == "" })
 		return "silences:\n- " + strings.Join(all, "\n  ") + "\n"
 	}
-	if err := validate(t, s, rule()); err != nil {
+	if err := s.Validate(t, rule()); err != nil {
 		t.Fatalf("%v\n%s", err, rule())
 	}
 	recurring := []string{`schedule: "0 1 * * *"`, "duration: 2h", "location: UTC"}
-	if err := validate(t, s, rule(recurring...)); err != nil {
+	if err := s.Validate(t, rule(recurring...)); err != nil {
 		t.Fatal(err)
 	}
 	with := func(fields ...string) string { return rule(slices.Concat(recurring, fields)...) }
@@ -163,7 +103,7 @@ func TestSchemaRefusesWhatParseRefuses(t *testing.T) {
 		if _, err := Parse("f", []byte(text), testNow); err == nil {
 			t.Errorf("Parse takes it:\n%s", text)
 		}
-		if err := validate(t, s, text); err == nil {
+		if err := s.Validate(t, text); err == nil {
 			t.Errorf("the schema takes it:\n%s", text)
 		}
 	}
@@ -171,7 +111,7 @@ func TestSchemaRefusesWhatParseRefuses(t *testing.T) {
 
 // Of the files that Parse is tested to refuse, the schema may take only those whose fault it can't know.
 func TestSchemaAndInvalidFiles(t *testing.T) {
-	s := compiledSchema(t)
+	s := schematest.Compile(t, Schema())
 	beyond := map[string]string{
 		"invalid-alias.yml":           "aliases are YAML's",
 		"invalid-anchor.yml":          "not YAML",
@@ -195,11 +135,7 @@ func TestSchemaAndInvalidFiles(t *testing.T) {
 			}
 			continue
 		}
-		var v any
-		if n.Kind != 0 {
-			v = jsonOf(&n)
-		}
-		if s.Validate(v) == nil {
+		if s.ValidateNode(&n) == nil {
 			t.Errorf("the schema takes %s", file)
 		}
 	}

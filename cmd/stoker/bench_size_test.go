@@ -191,7 +191,14 @@ receivers: [{ name: team }]
 func (s *site) contacts(n, version int) {
 	s.b.Helper()
 	for i := range n {
-		s.write(fmt.Sprintf("source/contacts/operators/c%d.yml", i), fmt.Sprintf(`kind: operator
+		s.contact(i, version)
+	}
+}
+
+// contact writes one of them.
+func (s *site) contact(i, version int) {
+	s.b.Helper()
+	s.write(fmt.Sprintf("source/contacts/operators/c%d.yml", i), fmt.Sprintf(`kind: operator
 name: Validator %d
 owner: hx%040x
 networks: [mainnet]
@@ -205,7 +212,6 @@ notification_rules:
 quiet_hours:
   night: { times: "22:00-07:00", weekdays: [monday:friday], bypass: [critical] }
 `, i, i, version, i, i))
-	}
 }
 
 // process is a stoker whose resources can be looked at.

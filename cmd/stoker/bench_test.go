@@ -35,6 +35,7 @@ func BenchmarkStoker(b *testing.B) {
 		{"FixToProof", benchmarkFixToProof},
 		{"Idle", benchmarkIdle},
 		{"Limit", benchmarkLimit},
+		{"Contacts", benchmarkContacts},
 	} {
 		b.Run(part.name, func(b *testing.B) { part.run(b, program) })
 	}

@@ -10,6 +10,7 @@
 //	stoker test         calls a contact, with an alert that says so
 //	stoker silences     what is silenced now and by what; export makes a rule of one
 //	stoker schema FILE  JSON Schema of a file, for editors
+//	stoker encrypt      an address or a token, for a contact file
 //	stoker healthcheck  ask a running sidecar, for containers
 //	stoker version
 //
@@ -93,6 +94,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	a.addTest(k, register)
 	a.addSilences(k, register)
 	a.addSchema(k, register)
+	a.addEncrypt(k, register)
 	a.addHealthcheck(k, register)
 	register(k.Command("version", "Print the version."), func(context.Context) error {
 		fmt.Fprintln(stdout, version.Print("stoker"))

@@ -95,7 +95,7 @@ func looks(ts *testscript.TestScript, paths []string) string {
 	return b.String()
 }
 
-// seal FILE VARIABLE… encrypts each variable's text for an age key, which it writes to FILE.
+// seal FILE VARIABLE… encrypts each variable's text for an age key, which it writes to FILE; RECIPIENT is its public one.
 func cmdSeal(ts *testscript.TestScript, neg bool, args []string) {
 	s := stillnessOf(ts)
 	var err error
@@ -104,6 +104,7 @@ func cmdSeal(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(s.key.String()+"\n"), 0o600))
+	ts.Setenv("RECIPIENT", s.key.Recipient().String())
 	for _, name := range args[1:] {
 		var b strings.Builder
 		armored := armor.NewWriter(&b)

@@ -19,6 +19,7 @@ import (
 	"github.com/stoker-project/stoker/discovery/icontest"
 	"github.com/stoker-project/stoker/reload/servertest"
 	"github.com/stoker-project/stoker/routing/inboxtest"
+	"github.com/stoker-project/stoker/routing/twiliotest"
 )
 
 // patience is how long a script waits for what it expects to happen.
@@ -31,6 +32,7 @@ type world struct {
 	api     *httptest.Server
 	node    *icontest.Node
 	inbox   *inboxtest.Inbox
+	twilio  *twiliotest.Twilio
 	// sources are the folders and links that are swapped, by path.
 	sources map[string]publisher
 
@@ -56,6 +58,10 @@ func setup(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("WEB", "127.0.0.1:"+port)
+	if port, err = freePort(); err != nil {
+		return err
+	}
+	env.Setenv("BRIDGE", "127.0.0.1:"+port)
 	// Until a script starts them, there are no servers.
 	env.Setenv("PROMETHEUS", "http://127.0.0.1:1")
 	env.Setenv("ALERTMANAGER", "http://127.0.0.1:1")
@@ -75,6 +81,7 @@ func commands() map[string]func(ts *testscript.TestScript, neg bool, args []stri
 		"server":     cmdServer,
 		"network":    cmdNetwork,
 		"inbox":      cmdInbox,
+		"twilio":     cmdTwilio,
 		"publish":    cmdPublish,
 		"until":      cmdUntil,
 		"post-alert": cmdPostAlert,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -210,11 +211,30 @@ discovery:
   networks:
   - { name: mainnet, api: [%q], allow_private: true, exporters: [{ name: node, port: 9100 }] }
 silencing: { file: silences.yaml, owner: team }
-`, servertest.Alertmanager(t).URL(), network.URL+"/api/v3"))
+routing:
+  phone:
+    provider: twilio
+    account_sid: AC0123456789abcdef0123456789abcdef
+    auth_token_file: twilio-token
+    from: +33199001234
+    bridge_listen: %s
+`, servertest.Alertmanager(t).URL(), network.URL+"/api/v3", freeAddress(t)))
+	write(t, dir, "twilio-token", "fedcba9876543210fedcba9876543210\n")
 	if err := os.Mkdir(filepath.Join(dir, "out"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return servertest.Stoker(t, servertest.Build(t, "./cmd/stoker"), servertest.ConfigFile(filepath.Join(dir, "stoker.yml")))
+}
+
+// freeAddress returns a loopback address that nobody listens at.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 func read(t *testing.T, file string, v any) {

@@ -17,7 +17,8 @@
 //
 //   - what has a type that upstream itself prints as <secret>, found out by trying it on a value,
 //   - what upstream has no key for, and what isn't of the shape it has in mind,
-//   - in a receiver that was generated from a contact, everything but its name, send_resolved and paths of files,
+//   - in a receiver that was generated from a contact, everything but its name, send_resolved, paths of files and
+//     texts that only show a template,
 //   - what has a name like a secret's (password, token, key, …) where upstream takes it for plain text, as in headers,
 //   - e-mail addresses and international phone numbers, whose ever they are,
 //   - a URL with a user in it, or with a parameter that is named like a secret,

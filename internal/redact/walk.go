@@ -123,13 +123,16 @@ func generated(receiver *yaml.Node) bool {
 	return false
 }
 
+// onlyTemplate is a text that shows a template and nothing of its own.
+var onlyTemplate = regexp.MustCompile(`^\{\{ template "[a-z._]+" \. \}\}$`)
+
 // contact hides all of a generated receiver but what is known to be harmless. Addresses of people are no secrets to
 // upstream, and texts may come to hold links with a token.
 func (w *walker) contact(n *yaml.Node) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i].Value, n.Content[i+1]
 		switch {
-		case value.Kind == yaml.ScalarNode && (key == "name" || key == "send_resolved" || strings.HasSuffix(key, "_file")):
+		case value.Kind == yaml.ScalarNode && (key == "name" || key == "send_resolved" || strings.HasSuffix(key, "_file") || onlyTemplate.MatchString(value.Value)):
 		case value.Kind == yaml.SequenceNode && strings.HasSuffix(key, "_configs"):
 			for _, integration := range value.Content {
 				if integration.Kind == yaml.MappingNode {

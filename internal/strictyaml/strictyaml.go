@@ -119,13 +119,17 @@ func unknown(filename string, n *yaml.Node, t reflect.Type) (list scanner.ErrorL
 			list = append(list, unknown(filename, n.Content[i+1], t.Elem())...)
 		}
 	case n.Kind == yaml.MappingNode && t.Kind() == reflect.Struct:
-		types, names := fields(t)
+		types, names, others := Fields(t)
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key := n.Content[i]
 			if key.ShortTag() == "!!merge" {
 				continue
 			}
-			if ft, ok := types[key.Value]; ok {
+			ft, ok := types[key.Value]
+			if !ok && others != nil {
+				ft, ok = others, true
+			}
+			if ok {
 				list = append(list, unknown(filename, n.Content[i+1], ft)...)
 			} else {
 				list.Add(Position(filename, key), fmt.Sprintf("field %q not known%s", key.Value, DidYouMean(key.Value, names)))
@@ -135,20 +139,26 @@ func unknown(filename string, n *yaml.Node, t reflect.Type) (list scanner.ErrorL
 	return list
 }
 
-// fields returns the YAML keys of a struct, in order, with the types of their values.
-func fields(t reflect.Type) (types map[string]reflect.Type, names []string) {
+// Fields returns the YAML keys of a struct, in order, with the types of their values. If it takes any other key, too,
+// others is the type of those; else it is nil.
+func Fields(t reflect.Type) (types map[string]reflect.Type, names []string, others reflect.Type) {
 	types = map[string]reflect.Type{}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		switch {
 		case !f.IsExported() || name == "-":
+		case strings.Contains(options, "inline") && f.Type.Kind() == reflect.Map:
+			others = f.Type.Elem()
 		case strings.Contains(options, "inline"):
-			inner, innerNames := fields(f.Type)
+			inner, innerNames, innerOthers := Fields(f.Type)
 			for _, n := range innerNames {
 				types[n] = inner[n]
 			}
 			names = append(names, innerNames...)
+			if innerOthers != nil {
+				others = innerOthers
+			}
 		default:
 			if name == "" {
 				name = strings.ToLower(f.Name)
@@ -157,7 +167,7 @@ func fields(t reflect.Type) (types map[string]reflect.Type, names []string) {
 			names = append(names, name)
 		}
 	}
-	return types, names
+	return types, names, others
 }
 
 var (
@@ -213,6 +223,20 @@ func Locate(filename string, data []byte, msg string) (token.Position, string) {
 		pos.Column = 1 + len(line) - len(bytes.TrimLeft(line, " \t-"))
 	}
 	return pos, msg
+}
+
+// badURL is how net/url complains of what it can't parse: it quotes all of it, and mostly the bad piece once more.
+var badURL = regexp.MustCompile(`parse ("(?:[^"\\]|\\.)*"): (?:net/url: )?(.*)$`)
+
+// WithoutURL takes a URL that can't be parsed out of a message, since it may hold a password or be a secret itself. The
+// message has a position, where whoever may read the file finds it.
+func WithoutURL(msg string) string {
+	m := badURL.FindStringSubmatchIndex(msg)
+	if m == nil {
+		return msg
+	}
+	why, _, _ := strings.Cut(msg[m[4]:m[5]], ` "`)
+	return msg[:m[0]] + "not a URL: " + why
 }
 
 // typed turns "!!str `x`" into the words of somebody who edits a file.

@@ -2,6 +2,7 @@ package strictyaml_test
 
 import (
 	"go/scanner"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -40,6 +41,7 @@ func TestDecode(t *testing.T) {
 			"f.yml:1:1: field \"zzzzzzzz\" not known, known: url, every, count, names, nested, http_config, pointer\n"},
 		"in a list":        {"nested:\n- prot: 1\n", "f.yml:2:3: field \"prot\" not known, did you mean \"port\"?\n"},
 		"in upstream":      {"http_config:\n  basic_aut: {}\n", "f.yml:2:3: field \"basic_aut\" not known, did you mean \"basic_auth\"?\n"},
+		"keys of any name": {"http_config:\n  http_headers: { X-A: { values: [b] }, X-B: { valeus: [c] } }\n", "f.yml:2:48: field \"valeus\" not known, did you mean \"values\"?\n"},
 		"behind a pointer": {"pointer:\n  b: 1\n", "f.yml:2:3: field \"b\" not known, did you mean \"a\"?\n"},
 		"twice":            {"url: x\nurl: y\n", "f.yml:2:1: field \"url\" is already set in line 1\n"},
 		"two documents": {"url: x\n---\nurl: y\n",
@@ -78,4 +80,26 @@ func FuzzDecode(f *testing.F) {
 		var s section
 		strictyaml.Decode("f.yml", data, &s)
 	})
+}
+
+func TestWithoutURL(t *testing.T) {
+	for _, bad := range []string{
+		"http://user:S3CRET@[bad", "https://hooks.example/S3CRET%zz", "http://user:S3CRET/x@host", "https://h/S3CRET\x7f", "http://S3C\"RET:x y/",
+		"http://user:S3C RET@host", "://S3CRET", "1http:S3CRET", "http://h:S3CRET",
+	} {
+		_, err := url.Parse(bad)
+		if err == nil {
+			t.Errorf("%q is a URL", bad)
+			continue
+		}
+		for _, msg := range []string{err.Error(), "receivers: " + err.Error()} {
+			got := strictyaml.WithoutURL(msg)
+			if strings.Contains(got, "S3C") || strings.Contains(got, "RET") || !strings.Contains(got, "not a URL: ") {
+				t.Errorf("%s: %s", msg, got)
+			}
+		}
+	}
+	if got := strictyaml.WithoutURL(`undefined receiver "a" used in route`); got != `undefined receiver "a" used in route` {
+		t.Error(got)
+	}
 }

@@ -2,6 +2,7 @@ package inboxtest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -20,10 +21,15 @@ type Via string
 
 // The ways that the inbox listens on.
 const (
-	Mail     Via = "mail"
-	Webhook  Via = "webhook"
-	Slack    Via = "slack"
-	Telegram Via = "telegram"
+	Mail       Via = "mail"
+	Webhook    Via = "webhook"
+	Slack      Via = "slack"
+	Telegram   Via = "telegram"
+	Discord    Via = "discord"
+	PagerDuty  Via = "pagerduty"
+	Pushover   Via = "pushover"
+	Teams      Via = "teams"
+	Mattermost Via = "mattermost"
 )
 
 const maxBytes = 1 << 20 // of one delivery
@@ -32,7 +38,7 @@ const maxBytes = 1 << 20 // of one delivery
 type Message struct {
 	Time    time.Time
 	Via     Via
-	To      string // address, webhook name, Slack channel or Telegram chat
+	To      string // address, webhook name, Slack or Mattermost channel, Telegram chat, or the key that it was sent with
 	From    string // sender as the recipient sees it; empty for a webhook, which has none
 	Subject string // or title
 	Text    string // readable: decoded, HTML turned into text
@@ -49,10 +55,13 @@ type Options struct {
 
 // Inbox receives messages until it is closed. Its methods can be called from several goroutines.
 type Inbox struct {
-	smtp, http net.Listener
-	smtpServer *smtp.Server
-	httpServer *http.Server
-	serving    sync.WaitGroup
+	smtp, http  net.Listener
+	https       net.Listener // of the services behind the proxy
+	smtpServer  *smtp.Server
+	httpServer  *http.Server
+	httpsServer *http.Server
+	certificate tls.Certificate
+	serving     sync.WaitGroup
 
 	mu       sync.Mutex
 	messages []Message
@@ -60,6 +69,7 @@ type Inbox struct {
 	failing  map[Via]int
 	channels map[string]bool            // Slack
 	bots     map[string]map[string]bool // Telegram: token, chats
+	keys     map[Via]map[string]bool    // of the other services
 }
 
 // TB is the part of testing.TB that [New] uses.
@@ -99,24 +109,38 @@ func Start(options Options) (*Inbox, error) {
 		failing:  make(map[Via]int),
 		channels: make(map[string]bool),
 		bots:     make(map[string]map[string]bool),
+		keys:     make(map[Via]map[string]bool),
 	}
 	var err error
+	if in.certificate, err = selfSigned(); err != nil {
+		return nil, err
+	}
 	if in.smtp, err = net.Listen("tcp", options.SMTPAddress); err != nil {
 		return nil, err
 	}
 	if in.http, err = net.Listen("tcp", options.HTTPAddress); err != nil {
 		return nil, errors.Join(err, in.smtp.Close())
 	}
+	if in.https, err = net.Listen("tcp", anyPort); err != nil {
+		return nil, errors.Join(err, in.smtp.Close(), in.http.Close())
+	}
 	in.smtpServer = newSMTPServer(in)
-	in.httpServer = &http.Server{Handler: in.handler(), ReadHeaderTimeout: 10 * time.Second}
+	handler := in.handler()
+	in.httpServer = &http.Server{Handler: in.proxied(handler), ReadHeaderTimeout: 10 * time.Second}
+	in.httpsServer = &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{in.certificate}},
+	}
 	in.serving.Go(func() { _ = in.smtpServer.Serve(in.smtp) }) // ends by Close only
 	in.serving.Go(func() { _ = in.httpServer.Serve(in.http) })
+	in.serving.Go(func() { _ = in.httpsServer.ServeTLS(in.https, "", "") })
 	return in, nil
 }
 
 // Close stops receiving. The messages can still be read.
 func (in *Inbox) Close() error {
-	err := errors.Join(in.smtpServer.Close(), in.httpServer.Close())
+	err := errors.Join(in.smtpServer.Close(), in.httpServer.Close(), in.httpsServer.Close())
 	// The mail server doesn't know its listener before it serves, and would begin to after this.
 	if lerr := in.smtp.Close(); !errors.Is(lerr, net.ErrClosed) {
 		err = errors.Join(err, lerr)
@@ -158,6 +182,22 @@ func (in *Inbox) AddTelegramBot(token string, chatIDs ...string) {
 	for _, id := range chatIDs {
 		in.bots[token][id] = true
 	}
+}
+
+// know makes a service know a key.
+func (in *Inbox) know(via Via, key string) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.keys[via] == nil {
+		in.keys[via] = make(map[string]bool)
+	}
+	in.keys[via][key] = true
+}
+
+func (in *Inbox) knows(via Via, key string) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.keys[via][key]
 }
 
 // Fail makes every delivery on that way fail from now on: with an SMTP code (451 is temporary, 550 is

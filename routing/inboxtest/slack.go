@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -43,6 +44,7 @@ func (in *Inbox) slack(w http.ResponseWriter, r *http.Request, body []byte) {
 	default:
 		m := payload.message()
 		m.To = cmp.Or(payload.Channel, r.PathValue("channel"))
+		m.Subject, m.Text = shown(m.Subject), shown(m.Text)
 		m.Raw = body
 		in.receive(m)
 		plain(w, http.StatusOK, "ok")
@@ -85,6 +87,14 @@ func (p slackPayload) message() Message {
 	m.Text = strings.Join(lines, "\n")
 	return m
 }
+
+var (
+	slackLink = regexp.MustCompile(`<([^<>|]+)\|([^<>]+)>`)
+	slackText = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&")
+)
+
+// shown is text as Slack shows it: links followed by their address, and nothing escaped.
+func shown(text string) string { return slackText.Replace(slackLink.ReplaceAllString(text, "$2 ($1)")) }
 
 func plain(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

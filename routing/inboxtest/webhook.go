@@ -17,6 +17,12 @@ func (in *Inbox) handler() http.Handler {
 	mux.HandleFunc("POST /webhook/{name}", in.post(Webhook, in.webhook))
 	mux.HandleFunc("POST /services/{channel}", in.post(Slack, in.slack))
 	mux.HandleFunc("POST /telegram/{bot}/sendMessage", in.post(Telegram, in.telegram))
+	mux.HandleFunc("POST api.telegram.org/{bot}/sendMessage", in.post(Telegram, in.telegram))
+	mux.HandleFunc("POST /api/webhooks/{id}/{token}", in.post(Discord, in.discord))
+	mux.HandleFunc("POST /v2/enqueue", in.post(PagerDuty, in.pagerduty))
+	mux.HandleFunc("POST /1/messages.json", in.post(Pushover, in.pushover))
+	mux.HandleFunc("POST /workflows/{id}", in.post(Teams, in.teams))
+	mux.HandleFunc("POST /hooks/{key}", in.post(Mattermost, in.mattermost))
 	return mux
 }
 

@@ -1,0 +1,4 @@
+package routing
+
+// Update is set if the expected output under testdata is to be rewritten.
+var Update = update

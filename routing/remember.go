@@ -1,0 +1,120 @@
+package routing
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"go/scanner"
+)
+
+// A memory holds what was made in the last pass, and forgets what the next one has no use for.
+type memory[K comparable, V any] struct{ last, now map[K]V }
+
+// next begins a pass.
+func (m *memory[K, V]) next() { m.last, m.now = m.now, nil }
+
+// get returns what was made of k in this pass or the last one.
+func (m *memory[K, V]) get(k K) (v V, ok bool) {
+	if v, ok = m.now[k]; !ok {
+		v, ok = m.last[k]
+	}
+	return v, ok
+}
+
+func (m *memory[K, V]) keep(k K, v V) {
+	if m.now == nil {
+		m.now = map[K]V{}
+	}
+	m.now[k] = v
+}
+
+// of returns what was made of k, or else makes it.
+func (m *memory[K, V]) of(k K, from func() V) V {
+	v, ok := m.get(k)
+	if !ok {
+		v = from()
+	}
+	m.keep(k, v)
+	return v
+}
+
+// A made contact is what one came to for a base: its fragment, or the problems that it has there.
+type made struct {
+	fragment *fragment
+	problems scanner.ErrorList
+	tested   bool
+}
+
+// A reading is what a file was read as, with all that this rested on.
+type reading struct {
+	source  []byte
+	contact *Contact
+	secrets map[string][sha256.Size]byte // by file
+	// credentials are what files of the site held, by file.
+	credentials map[string][sha256.Size]byte
+	key         string // that opened its encrypted values, "" if it has none
+}
+
+// contact is [ParseContact], but doesn't parse again what it would read as before. Secrets are read each time, what is
+// encrypted is decrypted again only with another key. What has problems isn't remembered.
+func (s Site) contact(file string, data []byte) (*Contact, error) {
+	if s.read == nil {
+		return ParseContact(file, data, s)
+	}
+	if r, ok := s.read.get(file); ok && s.stillReads(r, data) {
+		r.source = data // so that it is in memory once
+		s.read.keep(file, r)
+		return r.contact, nil
+	}
+	r := reading{source: data, secrets: map[string][sha256.Size]byte{}, credentials: map[string][sha256.Size]byte{}}
+	recording, known := s, true
+	if s.ReadSecret != nil {
+		recording.ReadSecret = func(file string) (string, error) {
+			text, err := s.ReadSecret(file)
+			r.secrets[file] = sha256.Sum256([]byte(text))
+			return text, err
+		}
+	}
+	if s.readCredential != nil {
+		recording.readCredential = func(file string) (string, error) {
+			text, err := s.readCredential(file)
+			r.credentials[file] = sha256.Sum256([]byte(text))
+			return text, err
+		}
+	}
+	if s.Decrypt != nil {
+		recording.Decrypt = func(armored string) (string, error) {
+			text, err := s.Decrypt(armored)
+			if s.key != nil {
+				r.key = s.key()
+			}
+			known = known && r.key != ""
+			return text, err
+		}
+	}
+	c, err := ParseContact(file, data, recording)
+	if err == nil && known {
+		r.contact = c
+		s.read.keep(file, r)
+	}
+	return c, err
+}
+
+// stillReads reports whether a file would be read as before.
+func (s Site) stillReads(r reading, data []byte) bool {
+	if !bytes.Equal(r.source, data) || r.key != "" && r.key != s.key() {
+		return false
+	}
+	for file, sum := range r.secrets {
+		text, err := s.ReadSecret(file)
+		if err != nil || sha256.Sum256([]byte(text)) != sum {
+			return false
+		}
+	}
+	for file, sum := range r.credentials {
+		text, err := s.readCredential(file)
+		if err != nil || sha256.Sum256([]byte(text)) != sum {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,33 @@
+package routing
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The oldest Alertmanager that is supported stands for one whose version isn't known.
+const oldestMajor, oldestMinor = 0, 27
+
+// libraryVersion is the Alertmanager that a contact is judged by where there is none.
+const libraryVersion = "0.34.2"
+
+// has reports whether the Alertmanager that will run the contacts is this version or a newer one.
+func (t terms) has(major, minor int) bool {
+	var m, n int
+	if _, err := fmt.Sscanf(strings.TrimPrefix(t.version, "v"), "%d.%d", &m, &n); err != nil {
+		m, n = oldestMajor, oldestMinor
+	}
+	return m > major || m == major && n >= minor
+}
+
+// needs says what is missing if Alertmanager is older than this version. What an earlier release did goes on.
+func (t terms) needs(what string, major, minor int) error {
+	switch {
+	case t.held || t.has(major, minor):
+		return nil
+	case t.version == "":
+		return fmt.Errorf("%s needs Alertmanager %d.%d or newer, and it isn't known which one runs: alertmanager.version in stoker.yml can say it", what, major, minor)
+	default:
+		return fmt.Errorf("%s needs Alertmanager %d.%d or newer, %s runs", what, major, minor, t.version)
+	}
+}

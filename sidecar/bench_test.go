@@ -1,0 +1,159 @@
+package sidecar
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/alertmanager/config"
+
+	"github.com/stoker-project/stoker/reload"
+	"github.com/stoker-project/stoker/routing"
+)
+
+// BenchmarkContacts is the way from contact files to a release that was judged as a whole: read, parse, compile, merge,
+// load, build every receiver, execute every text. Its floor is what Alertmanager itself needs to load the result,
+// config.LoadFile and no more.
+//
+//	cold  the first pass of a process, which knows no contact yet
+//	base  a pass after the base changed, so that all contacts are merged into another one
+//	warm  a pass after one contact changed
+//
+// Files are in memory where the machine has a place for that: the disk says nothing about the code.
+func BenchmarkContacts(b *testing.B) {
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+		b.Setenv("TMPDIR", "/dev/shm")
+	}
+	for _, n := range []int{100, 1000, 10_000} {
+		b.Run(fmt.Sprintf("contacts=%d", n), func(b *testing.B) {
+			s := newContactSite(b, n)
+			took := map[string][]time.Duration{}
+			measure := func(what string, fn func() error) {
+				b.Helper()
+				began := time.Now()
+				if err := fn(); err != nil {
+					b.Fatalf("%s: %v", what, err)
+				}
+				took[what] = append(took[what], time.Since(began))
+			}
+			merged := filepath.Join(b.TempDir(), "alertmanager.yml")
+			version := 0
+			for b.Loop() {
+				for range max(3, 3000/n) {
+					var p *contactPass
+					measure("cold", func() error {
+						p = s.agents(b)
+						return p.run(b.Context())
+					})
+					version++
+					s.base(b, version)
+					measure("base", func() error { return p.run(b.Context()) })
+					s.contact(b, n/2, version)
+					measure("warm", func() error { return p.run(b.Context()) })
+					if err := os.WriteFile(merged, p.merged, 0o600); err != nil {
+						b.Fatal(err)
+					}
+					measure("load", func() error {
+						_, err := config.LoadFile(merged)
+						return err
+					})
+				}
+			}
+			median := func(what string) float64 {
+				slices.Sort(took[what])
+				return float64(took[what][len(took[what])/2].Microseconds()) / 1000
+			}
+			for _, what := range []string{"cold", "base", "warm", "load"} {
+				b.ReportMetric(math.Round(median(what)*100)/100, what+"-ms")
+				if what != "load" {
+					b.ReportMetric(median(what)/median("load"), what+"-x-load")
+				}
+			}
+		})
+	}
+}
+
+// contactSite is a folder with contacts and a base.
+type contactSite struct{ dir string }
+
+func newContactSite(b *testing.B, n int) *contactSite {
+	s := &contactSite{b.TempDir()}
+	s.base(b, 0)
+	for i := range n {
+		s.contact(b, i, 0)
+	}
+	return s
+}
+
+func (s *contactSite) base(b *testing.B, version int) {
+	writeFile(b, filepath.Join(s.dir, "base/alertmanager.yml"), fmt.Sprintf(`global: { smtp_smarthost: '127.0.0.1:1', smtp_from: a%d@example.org }
+route: { receiver: team }
+receivers: [{ name: team }]
+`, version))
+}
+
+// contact writes one of the contacts.
+func (s *contactSite) contact(b *testing.B, i, version int) {
+	writeFile(b, filepath.Join(s.dir, fmt.Sprintf("contacts/c%d.yml", i)), fmt.Sprintf(`kind: operator
+name: Validator %d
+owner: hx%040x
+networks: [mainnet]
+location: Europe/Berlin
+contact_methods:
+  mail: { email: { to: noc%d@c%d.example } }
+  chat: { webhook: { url: "https://c%d.example/hook" } }
+notification_rules:
+- { notify: [chat], min_severity: warning, quiet_hours: night }
+- { notify: [mail], min_severity: critical, after: 15m }
+quiet_hours:
+  night: { times: "22:00-07:00", weekdays: [monday:friday], bypass: [critical] }
+tests:
+- { labels: { alertname: NodeDown, severity: critical }, notify: [chat, mail] }
+`, i, i, version, i, i))
+}
+
+func writeFile(b *testing.B, name, content string) {
+	b.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// contactPass is the pair of agents that make a release of contacts.
+type contactPass struct {
+	contacts *routing.Agent
+	releases *reload.Agent
+	merged   []byte
+}
+
+func (s *contactSite) agents(b *testing.B) *contactPass {
+	contacts, err := routing.New(routing.Options{Contacts: routing.ContactsConfig{Dir: filepath.Join(s.dir, "contacts")}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	cfg := reload.DefaultConfig()
+	cfg.URL, cfg.SourceDir, cfg.OutputDir, cfg.Version = "http://127.0.0.1:1", filepath.Join(s.dir, "base"), filepath.Join(s.dir, "out"), "0.34.2"
+	releases, err := reload.NewAlertmanager(cfg, reload.Options{Generate: fromContacts(contacts)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return &contactPass{contacts: contacts, releases: releases}
+}
+
+// run is one pass of both agents, up to the verdict.
+func (p *contactPass) run(ctx context.Context) error {
+	if _, err := p.contacts.Sync(ctx); err != nil {
+		return err
+	}
+	tree, _, err := p.releases.Preview(ctx)
+	p.merged = tree["alertmanager.yml"]
+	return err
+}
