@@ -79,6 +79,15 @@ func (r *reader) says(n *yaml.Node, keyword string, what any) {
 	}
 }
 
+// also notes that a value may look otherwise than was noted, too.
+func (r *reader) also(n *yaml.Node, other schema) {
+	if r.outline.has(n) {
+		was := maps.Clone(r.outline.of[n])
+		clear(r.outline.of[n])
+		r.says(n, "anyOf", []schema{was, other})
+	}
+}
+
 // requires notes that a mapping must have a field.
 func (r *reader) requires(n *yaml.Node, name string) {
 	if r.outline.has(n) {

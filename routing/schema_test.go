@@ -82,7 +82,10 @@ contact_methods:
   talk: { slack: { api_url: { secret: hook }, channel: "#ops" } }
   site: { slack: { channel: "#acme" } }
   hook: { webhook: { url: "https://hooks.acme.example/" } }
+  call: { phone: { number: +442079460123, via: [sms, voice], language: pt-BR } }
+  text: { phone: { number: "+442079460123" } }
 notification_rules:
+- { notify: [call, text] }
 - { notify: [mail, chat], min_severity: info, after: 1h30m, quiet_hours: night }
 - { notify: [talk, hook, site], quiet_hours: lunch, x-note: why }
 quiet_hours:
