@@ -115,7 +115,8 @@ type Source struct {
 	Base map[string][]byte
 	// Live is the release that is live now; nil if there is none.
 	Live fs.FS
-	// Version is that of the Alertmanager that will run the release, such as 0.34.2; "" if it isn't known.
+	// Version is that of the Alertmanager that will run the release, such as 0.34.2; "" if it isn't known, and then
+	// it is the one that the live release was made for.
 	Version string
 	// Load reads a merged file as Alertmanager would. Whoever loads the result anyway can give it, so that it is loaded
 	// once. Nil: as Merge does it.
@@ -129,6 +130,9 @@ type Source struct {
 // scanner.ErrorList and nothing is generated; it is one, too, if a contact of the live release can't be
 // kept beside it.
 func (a *Agent) Generate(ctx context.Context, from Source) (map[string][]byte, error) {
+	if from.Version == "" {
+		from.Version = versionOf(from.Live)
+	}
 	b, problems := a.opts.readMainFile(from.Base, from.Version)
 	if problems.Len() > 0 {
 		return nil, problems
@@ -157,6 +161,9 @@ func (a *Agent) Generate(ctx context.Context, from Source) (map[string][]byte, e
 	a.report(m, rejected)
 
 	files := map[string][]byte{MainFile: m.data}
+	if v := minor(from.Version); v != "" {
+		files[versionFile] = []byte(v + "\n")
+	}
 	if len(m.accepted) > 0 {
 		files[templatesFile] = templates(a.site)
 	}

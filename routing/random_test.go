@@ -172,7 +172,7 @@ func TestGenerateAgainChangesNothing(t *testing.T) {
 		}
 		var before map[string][]byte
 		for pass := range 4 {
-			files, err := h.agent.Generate(context.Background(), Source{Base: h.base, Live: h.live})
+			files, err := h.agent.Generate(context.Background(), Source{Base: h.base, Live: h.live, Version: h.version})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -2,6 +2,8 @@ package routing
 
 import (
 	"fmt"
+	"io/fs"
+	"regexp"
 	"strings"
 )
 
@@ -10,6 +12,33 @@ const oldestMajor, oldestMinor = 0, 27
 
 // libraryVersion is the Alertmanager that a contact is judged by where there is none.
 const libraryVersion = "0.34.2"
+
+// versionFile says, in a release, which Alertmanager it was made for: while one can't be asked, after a restart say,
+// what contacts are told must not change to what every version can do, and back.
+const versionFile = ".stoker/alertmanager.version"
+
+// versionOf returns the version that a release was made for, "" if that isn't known.
+func versionOf(release fs.FS) string {
+	if release == nil {
+		return ""
+	}
+	data, err := fs.ReadFile(release, versionFile)
+	if err != nil {
+		return ""
+	}
+	return minor(strings.TrimSpace(string(data)))
+}
+
+var majorMinor = regexp.MustCompile(`^v?([0-9]+\.[0-9]+)`)
+
+// minor returns the part of a version that decides what a configuration may say, such as 0.34; "" if it has none.
+func minor(version string) string {
+	m := majorMinor.FindStringSubmatch(version)
+	if m == nil {
+		return ""
+	}
+	return m[1]
+}
 
 // has reports whether the Alertmanager that will run the contacts is this version or a newer one.
 func (t terms) has(major, minor int) bool {
