@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"go/scanner"
 	"net/mail"
+	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/alertmanager/config"
 	"github.com/prometheus/alertmanager/dispatch"
@@ -28,14 +30,17 @@ func Lint(file string, data []byte, opts Options) (warnings scanner.ErrorList) {
 	if problems.Len() > 0 {
 		return problems
 	}
-	return b.lint(site)
+	return b.lint(site, time.Now())
 }
 
-func (b *base) lint(site Site) scanner.ErrorList {
-	l := linter{reader: reader{file: b.file}, base: b, site: site}
+// lint looks at a base. Time intervals count from now on.
+func (b *base) lint(site Site, now time.Time) scanner.ErrorList {
+	l := linter{reader: reader{file: b.file}, base: b, site: site, now: now, hours: hoursOf(b.config), used: map[string]bool{}, asked: map[string]bool{}}
 	root := b.doc.Content[0]
-	l.routes(get(root, "route"), b.config.Route, dispatch.NewRoute(b.config.Route, nil))
+	l.routes(get(root, "route"), b.config.Route, dispatch.NewRoute(b.config.Route, nil), nil)
 	l.receivers(get(root, receiversList))
+	l.intervals(get(root, "mute_time_intervals"))
+	l.intervals(get(root, intervalsList))
 	l.inhibitions(get(root, "inhibit_rules"))
 	if from := get(get(root, "global"), "smtp_from"); !isNull(from) {
 		l.mailAddress(from)
@@ -47,18 +52,20 @@ func (b *base) lint(site Site) scanner.ErrorList {
 // A linter looks at a base that Alertmanager takes.
 type linter struct {
 	reader
-	base *base
-	site Site
-	used map[string]bool // receivers
+	base  *base
+	site  Site
+	now   time.Time
+	hours hours
+	used  map[string]bool // receivers that a route has
+	asked map[string]bool // time intervals that a route has
 }
 
-// routes looks at a route as it is written, as it was read, and as it works.
-func (l *linter) routes(n *yaml.Node, r *config.Route, works *dispatch.Route) {
-	if l.used == nil {
-		l.used = map[string]bool{}
-	}
+// routes looks at a route as it is written, as it was read, and as it works, and at those below it. above are the matchers
+// that lead to it.
+func (l *linter) routes(n *yaml.Node, r *config.Route, works *dispatch.Route, above labels.Matchers) {
 	opts := works.RouteOpts
 	l.used[opts.Receiver] = true
+	l.mutes(n, opts)
 	if opts.RepeatInterval < opts.GroupInterval && (r.RepeatInterval != nil || r.GroupInterval != nil) {
 		l.fail(n, "repeat_interval %s is shorter than group_interval %s: nothing is repeated before the next group_interval",
 			model.Duration(opts.RepeatInterval), model.Duration(opts.GroupInterval))
@@ -72,6 +79,10 @@ func (l *linter) routes(n *yaml.Node, r *config.Route, works *dispatch.Route) {
 		for _, m := range child.Matchers {
 			l.matcher(at, m)
 		}
+		path := slices.Concat(above, child.Matchers)
+		if m := contradiction(path); m != nil {
+			l.fail(at, "never reached: its matchers and those above it never match together, because of %s", m)
+		}
 		for j, earlier := range works.Routes[:i] {
 			line := resolve(children.Content[j]).Line
 			switch {
@@ -79,6 +90,8 @@ func (l *linter) routes(n *yaml.Node, r *config.Route, works *dispatch.Route) {
 				l.fail(at, "never reached: the route in line %d takes every alert, and has no continue", line)
 			case !earlier.Continue && slices.Equal(words(earlier.Matchers), words(child.Matchers)):
 				l.fail(at, "never reached: the route in line %d has the same matchers, and no continue", line)
+			case !earlier.Continue && contradiction(path) == nil && implied(earlier.Matchers, path):
+				l.fail(at, "never reached: the route in line %d takes all that it matches, and has no continue", line)
 			case leafKey(earlier) == leafKey(child) && len(earlier.Routes)+len(child.Routes) == 0:
 				l.fail(at, "the same matchers, receiver and group_by as the route in line %d: Alertmanager takes what one of them sent for sent by both", line)
 			default:
@@ -86,7 +99,7 @@ func (l *linter) routes(n *yaml.Node, r *config.Route, works *dispatch.Route) {
 			}
 			break
 		}
-		l.routes(at, r.Routes[i], child)
+		l.routes(at, r.Routes[i], child, path)
 	}
 }
 
@@ -183,9 +196,8 @@ func (l *linter) inhibitions(list *yaml.Node) {
 	}
 }
 
-// sharedAddresses warns about contacts that tell the same address about the same owner. Secrets of which Alertmanager
-// reads the file can't be compared.
-func (b *base) sharedAddresses(candidates []candidate, site Site) scanner.ErrorList {
+// sharedAddresses warns about contacts that tell the same address about the same owner, as far as they are at hand.
+func sharedAddresses(candidates []candidate) scanner.ErrorList {
 	type place struct {
 		contact *Contact
 		method  contactMethod
@@ -193,23 +205,12 @@ func (b *base) sharedAddresses(candidates []candidate, site Site) scanner.ErrorL
 	var r reader
 	seen := map[string][]place{}
 	for _, c := range slices.SortedFunc(slices.Values(candidates), func(a, b candidate) int { return cmp.Compare(a.stem, b.stem) }) {
-		if c.contact.closed {
-			continue
-		}
 		for _, m := range c.contact.methods {
-			integrations, err := m.integrations(b.terms(site))
-			if err != nil {
+			address, ok := addressOf(m.method)
+			if !ok {
 				continue
 			}
-			var address strings.Builder
-			for _, i := range integrations {
-				text, err := encode(i.settings)
-				if err != nil {
-					continue
-				}
-				fmt.Fprintf(&address, "%s\n%s", i.section, text)
-			}
-			for _, p := range seen[address.String()] {
+			for _, p := range seen[address] {
 				if p.contact.Kind == c.contact.Kind && (c.contact.Kind == Subscriber || slices.ContainsFunc(p.contact.Owners, func(owner string) bool {
 					return slices.Contains(c.contact.Owners, owner)
 				})) && p.contact != c.contact {
@@ -218,10 +219,37 @@ func (b *base) sharedAddresses(candidates []candidate, site Site) scanner.ErrorL
 					break
 				}
 			}
-			seen[address.String()] = append(seen[address.String()], place{c.contact, m})
+			seen[address] = append(seen[address], place{c.contact, m})
 		}
 	}
 	return r.problems
+}
+
+// addressOf returns what a method reaches, to be compared and never to be shown: its kind, its values, and what chooses
+// among those that share one; false if it isn't at hand.
+func addressOf(m method) (string, bool) {
+	v := reflect.Indirect(reflect.ValueOf(m))
+	address := []string{v.Type().Name()}
+	for i := range v.NumField() {
+		f := v.Field(i)
+		if f.Type() == reflect.TypeFor[*value]() && !f.IsNil() {
+			f = f.Elem()
+		}
+		switch name := v.Type().Field(i).Name; {
+		case f.Type() == reflect.TypeFor[value]():
+			if name == "credential" {
+				continue // the team's
+			}
+			plain := f.FieldByName("plain")
+			if plain.IsNil() {
+				return "", false
+			}
+			address = append(address, name, plain.Elem().String())
+		case name == "channel" || name == "device":
+			address = append(address, name, f.String())
+		}
+	}
+	return strings.Join(address, "\x00"), true
 }
 
 // subscribersWorthAWarning is how many subscribers make one public alert felt. BenchmarkSubscribers measures what it says.

@@ -23,6 +23,15 @@ func TestSharedAddresses(t *testing.T) {
 	h.write("contacts/foxtrot.yml", fmt.Sprintf(subscriber, "desk", "noc@acme.example"))
 	key := newKeyPair(t)
 	h.write("contacts/golf.yml", fmt.Sprintf(operator, "hx1", "mail", key.encrypt("noc@acme.example")))
+	// Nor does it matter how it is given, nor what else differs.
+	h.write("secrets/hotel.hook", "https://hooks.acme.example/hx5\n")
+	h.write("contacts/hotel.yml", strings.ReplaceAll(hookContact("hx5"), `"https://hooks.acme.example/hx5"`, "{ secret: hook }"))
+	h.write("contacts/india.yml", "location: Asia/Kolkata"+hookContact("hx5"))
+	h.opts.Phone = twilioConfig()
+	const phones = "kind: operator\nname: X\nowner: hx6\ncontact_methods:\n  call: { phone: { number: %q, via: [voice] } }\nnotification_rules: [ { notify: [call] } ]\n"
+	h.write("contacts/juliett.yml", fmt.Sprintf(phones, londonNumber))
+	h.write("contacts/kilo.yml", fmt.Sprintf(phones, londonNumber))
+	h.write("contacts/lima.yml", fmt.Sprintf(phones, parisNumber))
 	problems, warnings := Check(context.Background(), h.opts, h.base)
 	if len(problems) > 0 {
 		t.Error(problems)
@@ -36,16 +45,21 @@ func TestSharedAddresses(t *testing.T) {
 	want := []string{
 		`contacts/bravo.yml:5:3: "noc" has the address of "mail" in contacts/acme.yml, which is told about the same alerts`,
 		`contacts/foxtrot.yml:4:3: "desk" has the address of "mail" in contacts/echo.yml, which is told about the same alerts`,
+		`contacts/india.yml:5:20: "hook" has the address of "hook" in contacts/hotel.yml, which is told about the same alerts`,
+		`contacts/kilo.yml:5:3: "call" has the address of "call" in contacts/juliett.yml, which is told about the same alerts`,
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("warnings (-want +got):\n%s", d)
 	}
 }
 
-// What the bases of other tests say is all meant, but for two that are made to be odd.
+// What the bases of other tests say is all meant, but for three that are made to be odd.
 func TestLintOfBases(t *testing.T) {
 	want := []string{
+		// A merge key adds to matchers instead of being replaced by them.
+		`testdata/base-anchors.yml:19:5: never reached: its matchers and those above it never match together, because of severity="warning"`,
 		"testdata/base-anchors.yml:22:5: never reached: the route in line 15 has the same matchers, and no continue",
+		"testdata/base-intervals.yml:16:5: muted for ever: its time intervals leave no time at which it tells",
 		`testdata/base-swallows-all.yml:9:7: matcher severity=~".*" matches every alert, also one without that label`,
 		"testdata/base-swallows-all.yml:11:5: never reached: the route in line 5 takes every alert, and has no continue",
 	}

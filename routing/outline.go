@@ -87,6 +87,15 @@ func (r *reader) requires(n *yaml.Node, name string) {
 	}
 }
 
+// orNumber notes that a value may also be written as a number.
+func (r *reader) orNumber(n *yaml.Node) {
+	if r.outline.has(n) {
+		s := r.outline.of[n]
+		s["anyOf"] = []schema{{"$ref": s["$ref"]}, {"type": "integer"}}
+		delete(s, "$ref")
+	}
+}
+
 // unique notes that the items of a list must differ.
 func (r *reader) unique(items []*yaml.Node) {
 	if r.outline != nil && len(items) > 0 && r.outline.lists[items[0]] != nil {

@@ -118,8 +118,9 @@ var descriptions = map[string]string{
 	"exporters.basic_auth.password":        "A secret of the machine that runs stoker, never the password itself.",
 	"exporters.basic_auth.password.secret": "The file <stem>.<secret> in the secrets folder of the machine that runs stoker.",
 
+	"tests.at":     "When the alert begins to fire, on the clock of location as 2026-11-27 23:30, or with an offset as 2026-11-27T23:30:00+01:00. notify are those that are told then, or when their after is over; without it, those of any hour.",
 	"tests.labels": "Of the alert. Those that make it yours are filled in where they are left out.",
-	"tests.notify": "The names of contact_methods that it reaches sooner or later; [] for none.",
+	"tests.notify": "The names of contact_methods that it reaches sooner or later, or at the time of at; [] for none.",
 
 	"contact_methods.*.email":                  "Mail, by the site's mail server.",
 	"contact_methods.*.email.to":               "One address.",
@@ -145,7 +146,7 @@ var descriptions = map[string]string{
 	"contact_methods.*.phone":                  "A phone, by what the site uses to reach phones.",
 	"contact_methods.*.phone.number":           "With the country's code, such as +442079460123.",
 	"contact_methods.*.phone.via":              "Text messages, calls or both. Default: [sms].",
-	"contact_methods.*.phone.language":         "Of calls, such as de or ko-KR. Default: en.",
+	"contact_methods.*.phone.language":         "Of calls, such as de-DE or ko-KR. Default: en-US.",
 	"contact_methods.*.telegram":               "A chat in Telegram.",
 	"contact_methods.*.telegram.chat_id":       "The number of the chat, in quotes.",
 	"contact_methods.*.telegram.bot_token":     "Of your own bot. Default: the site's.",

@@ -82,7 +82,15 @@ contact_methods:
   talk: { slack: { api_url: { secret: hook }, channel: "#ops" } }
   site: { slack: { channel: "#acme" } }
   hook: { webhook: { url: "https://hooks.acme.example/" } }
+  more: { discord: { webhook_url: "https://discord.com/api/webhooks/1/x" } }
+  work: { msteams: { webhook_url: { secret: hook } } }
+  matter: { mattermost: { webhook_url: "https://chat.acme.example/hooks/x", channel: ops } }
+  page: { pagerduty: { routing_key: 0123456789abcdef0123456789abcdef, region: eu } }
+  push: { pushover: { user_key: 0123456789abcdefghijABCDEFGHIJ, token: 0123456789abcdefghijABCDEFGHIJ, device: phone } }
+  call: { phone: { number: +442079460123, via: [sms, voice], language: de-DE } }
+  text: { phone: { number: "+442079460123" } }
 notification_rules:
+- { notify: [more, work, matter, page, push, call, text], min_severity: critical }
 - { notify: [mail, chat], min_severity: info, after: 1h30m, quiet_hours: night }
 - { notify: [talk, hook, site], quiet_hours: lunch, x-note: why }
 quiet_hours:
@@ -101,7 +109,7 @@ tests:
 // Every file that ParseContact takes is good by the schema.
 func TestContactSchemaTakesWhatParseTakes(t *testing.T) {
 	s := schematest.Compile(t, ContactSchema())
-	site := testSite()
+	site := phoneSite(twilioConfig())
 	site.ReadSecret = nil
 	texts := validContacts(t)
 	if len(texts) < 110 {
@@ -128,13 +136,14 @@ func TestContactSchemaTakesWhatParseTakes(t *testing.T) {
 // ParseContact does.
 func TestContactSchemaIsNeverStricter(t *testing.T) {
 	s := schematest.Compile(t, ContactSchema())
-	site := testSite()
+	site := phoneSite(twilioConfig())
 	texts := validContacts(t)
 	scalars := []*yaml.Node{
 		{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}, {Kind: yaml.ScalarNode, Tag: "!!int", Value: "7"},
 		{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "true"}, text(""), text("x"), text("critical"), text("{{ .Status }}"), text(" x"),
 		text("<secret>"), text("22:00-07:00"), text("15m"), text("https://hooks.acme.example/x"), text("monday:sunday"), text("hook"),
 		text("a@acme.example"), text("-12"), object(), list(), list(text("x")), list(text("x"), text("x")), object("secret", text("hook")), object("x-a", text("b")),
+		{Kind: yaml.ScalarNode, Tag: "!!int", Value: "+33199001234"}, text("+33199001234"), text("de-DE"), list(text("voice")),
 	}
 	both, parseOnly := 0, 0
 	for _, name := range slices.Sorted(maps.Keys(texts)) {

@@ -55,7 +55,7 @@ func configSchema() schema {
 type documentedKey struct{ initial, meaning string }
 
 var (
-	keyRow       = regexp.MustCompile("(?m)^\\| `([a-z_.\\[\\]]+)` \\| (.*?) ?\\| (.*?) ?\\|$")
+	keyRow       = regexp.MustCompile("(?m)^\\| `([a-z0-9_.\\[\\]]+)` \\| (.*?) ?\\| (.*?) ?\\|$")
 	markdownLink = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
 )
 
@@ -88,6 +88,7 @@ var bounds = map[string]schema{
 	"discovery.networks[].exporters[].path":   {"pattern": "^/[^?#]*$"},
 	"discovery.networks[].exporters[].scheme": {"enum": []string{"http", "https"}},
 	"silencing.owner":                         {"pattern": "^[a-z0-9-]{1,63}$"},
+	"routing.phone.provider":                  {"enum": []string{"sns", "twilio", "webhook"}},
 	"contacts.dir":                            {"minLength": 1},
 	"silencing.file":                          {"minLength": 1},
 }
@@ -133,8 +134,8 @@ func schemaOf(t reflect.Type, path string, keys map[string]documentedKey) schema
 	} else if same, ok := strings.CutPrefix(path, "alertmanager."); ok && keys["prometheus."+same].meaning != "" {
 		s["description"] = strings.ReplaceAll(keys["prometheus."+same].meaning, "Prometheus", "Alertmanager")
 	}
-	if initial, ok := codeSpan(key.initial); ok {
-		var v any
+	if m := codeSpan.FindStringSubmatch(key.initial); m != nil {
+		initial, v := m[1], any(nil)
 		if kind := t.Kind(); (kind == reflect.Bool || kind == reflect.Slice) && yaml.Unmarshal([]byte(initial), &v) == nil {
 			s["default"] = v
 		} else {
@@ -144,14 +145,7 @@ func schemaOf(t reflect.Type, path string, keys map[string]documentedKey) schema
 	return s
 }
 
-// codeSpan returns what stands between backticks, if nothing else is there.
-func codeSpan(s string) (string, bool) {
-	inner, ok := strings.CutPrefix(s, "`")
-	if inner, ok = strings.CutSuffix(inner, "`"); !ok || strings.Contains(inner, "`") {
-		return "", false
-	}
-	return inner, len(inner) < len(s)-1
-}
+var codeSpan = regexp.MustCompile("^`([^`]+)`$")
 
 var requiredOr = regexp.MustCompile("^required, or `([a-z_]+)`$")
 

@@ -58,9 +58,10 @@ type words struct {
 }
 
 const (
-	maxSegments = 3    // of a text message, each of which is charged
-	maxTwiML    = 4000 // characters
-	maxSpoken   = 400
+	maxSegments = 3 // of a text message, each of which is charged
+	// maxSpoken is how many characters are said. Twice, and each escaped by five, they are less than the 4,000 that TwiML may
+	// have.
+	maxSpoken = 380
 )
 
 // sms returns the text message about a group:
@@ -115,18 +116,13 @@ func (w words) twiml(g *group, language string) string {
 	if s := summary(firing); s != "" {
 		text += " " + s
 	}
-	for limit := maxSpoken; ; limit -= 50 {
-		var say strings.Builder
-		say.WriteString(`<Say language="`)
-		xml.EscapeText(&say, []byte(language))
-		say.WriteString(`">`)
-		xml.EscapeText(&say, []byte(cut(text, limit)))
-		say.WriteString(`</Say>`)
-		doc := `<?xml version="1.0" encoding="UTF-8"?><Response><Pause length="1"/>` + say.String() + `<Pause length="1"/>` + say.String() + `</Response>`
-		if len(doc) <= maxTwiML || limit <= 50 {
-			return doc
-		}
-	}
+	var say strings.Builder
+	say.WriteString(`<Say language="`)
+	xml.EscapeText(&say, []byte(language))
+	say.WriteString(`">`)
+	xml.EscapeText(&say, []byte(cut(text, maxSpoken)))
+	say.WriteString(`</Say>`)
+	return `<?xml version="1.0" encoding="UTF-8"?><Response><Pause length="1"/>` + say.String() + `<Pause length="1"/>` + say.String() + `</Response>`
 }
 
 func alerts(n int) string {

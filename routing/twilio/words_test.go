@@ -108,6 +108,7 @@ func FuzzWords(f *testing.F) {
 	f.Add("NodeDown", "critical", "Acme", "It burns", 3)
 	f.Add("", "", "", "", 0)
 	f.Add("\x00\xff", "]]>", "<Say>", strings.Repeat("&", 2000), 100000)
+	f.Add(strings.Repeat("\"", 200), "", strings.Repeat("\"", 200), strings.Repeat("\"", 500), 3)
 	f.Add("🔥\ufffe", "{{", "\u2028", strings.Repeat("<", 500), 1)
 	f.Fuzz(func(t *testing.T, name, severity, who, summary string, more int) {
 		r := newRig(t)
