@@ -86,13 +86,16 @@ func (c *alertmanagerCheck) run() {
 
 // emptyPatterns warns of patterns of templates that no file matches, of which Alertmanager says nothing.
 func (c *alertmanagerCheck) emptyPatterns(patterns []string) {
-	doc := c.document()
-	if doc == nil {
-		return
-	}
-	list := value(doc, "templates")
 	for i, pattern := range patterns {
-		if found, err := filepath.Glob(pattern); err != nil || len(found) > 0 || list == nil || i >= len(list.Content) {
+		if found, err := filepath.Glob(pattern); err != nil || len(found) > 0 {
+			continue
+		}
+		doc := c.document() // of thousands of contacts, so it is only made where there is something to say
+		if doc == nil {
+			return
+		}
+		list := value(doc, "templates")
+		if list == nil || i >= len(list.Content) {
 			continue
 		}
 		c.warnings.Add(strictyaml.Position(c.name(c.main), list.Content[i]), fmt.Sprintf("no template matches %q", list.Content[i].Value))

@@ -33,8 +33,9 @@ type Agent struct {
 
 	exporters []ContactExporters // what the files say about exporters
 
-	read    memory[string, reading]  // what files were read as
-	made    *memory[*Contact, *made] // what came of contacts for the base that baseSum is of
+	read    memory[reading] // what the files of the folder were read as
+	reread  memory[reading] // what those of the live release were read as
+	made    *memory[*made]  // what came of contacts for the base that baseSum is of
 	baseSum [sha256.Size]byte
 }
 
@@ -70,7 +71,7 @@ func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 }
 
 func (a *Agent) sync(ctx context.Context) (changed bool, err error) {
-	a.read.next()
+	a.read.begin()
 	open := a.withSecrets()
 	site := open
 	if a.opts.ExportersOnly {
@@ -91,6 +92,7 @@ func (a *Agent) sync(ctx context.Context) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	a.read.end()
 	var problems scanner.ErrorList
 	h := sha256.New()
 	for _, f := range files {
@@ -151,10 +153,13 @@ func (a *Agent) Generate(ctx context.Context, from Source) (map[string][]byte, e
 		return nil, err
 	}
 	a.remember(b, from)
+	a.reread.begin()
 	m, rejected, err := a.merge(b, from.Live)
 	if err != nil {
 		return nil, err
 	}
+	a.made.end()
+	a.reread.end()
 	if err := a.keepPhones(m.accepted, from.Live); err != nil {
 		return nil, err
 	}
@@ -179,7 +184,7 @@ func (a *Agent) remember(b *base, from Source) {
 	if a.made == nil || sum != a.baseSum {
 		a.made, a.baseSum = b.made, sum
 	}
-	a.made.next()
+	a.made.begin()
 	b.made = a.made
 }
 
@@ -245,6 +250,7 @@ func (a *Agent) held(last *lastGood, current map[string]bool) (candidates []cand
 		}
 	}
 	site := a.withSecrets()
+	site.read = &a.reread
 	seen := map[string]bool{}
 	for _, stem := range stems {
 		if current[stem] || seen[stem] {

@@ -35,7 +35,7 @@ type base struct {
 	// load reads a merged file as Alertmanager would.
 	load func(data []byte) (*config.Config, error)
 	// made is what was made of contacts for this base before.
-	made *memory[*Contact, *made]
+	made *memory[*made]
 }
 
 // terms returns what contact methods have to go by.
@@ -65,7 +65,7 @@ func readBase(file string, data []byte, version string) (*base, scanner.ErrorLis
 	if doc == nil {
 		return nil, r.problems
 	}
-	b := &base{file: file, doc: doc, version: version, made: &memory[*Contact, *made]{}}
+	b := &base{file: file, doc: doc, version: version, made: &memory[*made]{}}
 	b.load = func(data []byte) (*config.Config, error) {
 		cfg, _, err := load(data)
 		return cfg, err

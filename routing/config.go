@@ -110,7 +110,7 @@ type Site struct {
 	// key identifies what Decrypt opens with; "" if that isn't known.
 	key func() string
 	// read is what was read with this site before.
-	read *memory[string, reading]
+	read *memory[reading]
 }
 
 var severityName = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)

@@ -110,6 +110,7 @@ func ParseContact(file string, data []byte, site Site) (*Contact, error) {
 	c.hash(string(data))
 	if doc := c.document(data); doc != nil {
 		c.read(doc.Content[0])
+		takeApart(doc)
 	}
 	if c.problems.Len() > 0 {
 		c.problems.Sort()
@@ -117,6 +118,15 @@ func ParseContact(file string, data []byte, site Site) (*Contact, error) {
 	}
 	c.sum.Sum(c.contact.sum[:0])
 	return c.contact, nil
+}
+
+// takeApart separates the nodes of a document: a contact keeps some of them for their places, and each would keep all that
+// is below it in memory for as long as the contact is known.
+func takeApart(n *yaml.Node) {
+	for _, child := range n.Content {
+		takeApart(child)
+	}
+	n.Content = nil
 }
 
 // stem returns the name of a contact file without folder and extension.

@@ -103,14 +103,14 @@ func (w *itemWriter) flow(n *yaml.Node) bool {
 
 func (w *itemWriter) indent(n int) { w.WriteString(strings.Repeat(" ", n)) }
 
-// scalar writes what needs no escape and is what it looks like, and lets the library write the others that are one line.
+// scalar writes printable ASCII in quotes and plain words, and lets the library write the others that are one line.
 func (w *itemWriter) scalar(n *yaml.Node) bool {
-	ascii := n.Value != "" && strings.IndexFunc(n.Value, func(c rune) bool { return c < ' ' || c > '~' }) < 0 && strings.TrimSpace(n.Value) == n.Value
+	ascii := strings.IndexFunc(n.Value, func(c rune) bool { return c < ' ' || c > '~' }) < 0
 	switch {
-	case n.Style == yaml.DoubleQuotedStyle && n.Tag == "!!str" && ascii && !strings.ContainsAny(n.Value, `"\`):
-		w.WriteString(`"` + n.Value + `"`)
-	case n.Style == yaml.SingleQuotedStyle && n.Tag == "!!str" && ascii && !strings.Contains(n.Value, "'"):
-		w.WriteString("'" + n.Value + "'")
+	case n.Style == yaml.DoubleQuotedStyle && n.Tag == "!!str" && ascii:
+		w.WriteString(`"` + strings.ReplaceAll(strings.ReplaceAll(n.Value, `\`, `\\`), `"`, `\"`) + `"`)
+	case n.Style == yaml.SingleQuotedStyle && n.Tag == "!!str" && ascii && strings.TrimSpace(n.Value) == n.Value:
+		w.WriteString("'" + strings.ReplaceAll(n.Value, "'", "''") + "'")
 	case plain(n):
 		w.WriteString(n.Value)
 	default:
@@ -127,6 +127,8 @@ func (w *itemWriter) scalar(n *yaml.Node) bool {
 	return true
 }
 
+const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
 // plain reports whether a scalar can only be taken for the text that it is, or for the boolean.
 func plain(n *yaml.Node) bool {
 	v := n.Value
@@ -134,14 +136,14 @@ func plain(n *yaml.Node) bool {
 		return true // a duration
 	}
 	switch {
-	case n.Style != 0 || v == "" || v[0] < 'a' || v[0] > 'z':
+	case n.Style != 0 || v == "" || !strings.ContainsAny(v[:1], letters):
 		return false
 	case n.Tag == "!!bool":
 		return v == "true" || v == "false"
 	}
-	switch v {
+	switch strings.ToLower(v) {
 	case "y", "n", "yes", "no", "on", "off", "true", "false", "null":
 		return false // YAML, 1.1 at least, has a meaning for them
 	}
-	return n.Tag == "!!str" && strings.Trim(v, "abcdefghijklmnopqrstuvwxyz0123456789_/-") == ""
+	return n.Tag == "!!str" && strings.Trim(v, letters+"0123456789_/-") == ""
 }

@@ -12,7 +12,7 @@ import (
 // Items are written as the YAML library writes them, whatever they are.
 func TestItemsAreWrittenAsByTheLibrary(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
-	words := []string{"a", "y", "yes", "no", "null", "~", "", " a", "a ", "15m", "3s", "1h30m", "5", "m", "22:00", "1e5", "0x1", "contact/acme/mail", "a-b", "-", "- a", "a: b", "#", "a #b",
+	words := []string{"a", "y", "Y", "NO", "Null", "True", "Subject", "yes", "no", "null", "~", "", " a", "a ", "15m", "3s", "1h30m", "5", "m", "22:00", "1e5", "0x1", "contact/acme/mail", "a-b", "-", "- a", "a: b", "#", "a #b",
 		`"`, "'", `\`, "é", "a\nb", "a\n", "\t", "[a]", "{{ . }}", "true", "0777", "1_000", "prep=\"hx0\"", "on", ".inf", "x.y", "<<", "=", "%", "@a", "`", "https://a.example/?b=c&d#e",
 		strings.Repeat("long and ", 40)}
 	scalar := func() *yaml.Node {
@@ -43,7 +43,7 @@ func TestItemsAreWrittenAsByTheLibrary(t *testing.T) {
 				n.Style = yaml.FlowStyle
 			}
 			for i := range r.IntN(4) {
-				set(n, []string{"name", "receiver", "yes", "a key"}[i], node(depth-1))
+				set(n, []string{"name", "Subject", "yes", "a key"}[i], node(depth-1))
 			}
 			return n
 		}

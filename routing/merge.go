@@ -93,10 +93,7 @@ func (b *base) compile(candidates []candidate, site Site) (*merge, error) {
 	m := &merge{rejected: map[string]scanner.ErrorList{}}
 	for _, c := range candidates {
 		if c.contact != nil { // else it is a fragment
-			c.made = b.made.of(c.contact, func() *made {
-				f, problems := c.contact.compile(b.terms(site))
-				return &made{fragment: f, problems: problems}
-			})
+			c.made = b.make(c.contact, site)
 			if c.made.problems.Len() > 0 {
 				m.rejected[c.stem] = c.made.problems
 				continue
@@ -112,6 +109,17 @@ func (b *base) compile(candidates []candidate, site Site) (*merge, error) {
 		}
 	}
 	return m, nil
+}
+
+// make returns what was made of a contact for this base before, or makes it.
+func (b *base) make(c *Contact, site Site) *made {
+	m, ok := b.made.get(c.File)
+	if !ok || m.contact != c {
+		f, problems := c.compile(b.terms(site))
+		m = &made{contact: c, fragment: f, problems: problems}
+	}
+	b.made.keep(c.File, m)
+	return m
 }
 
 // write makes the merged file and has it loaded as Alertmanager would. It rejects who makes that fail, and who doesn't

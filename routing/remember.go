@@ -7,38 +7,37 @@ import (
 )
 
 // A memory holds what was made in the last pass, and forgets what the next one has no use for.
-type memory[K comparable, V any] struct{ last, now map[K]V }
+type memory[V any] struct{ last, now map[string]V }
 
-// next begins a pass.
-func (m *memory[K, V]) next() { m.last, m.now = m.now, nil }
+// begin begins a pass.
+func (m *memory[V]) begin() {
+	if m.last == nil {
+		m.last, m.now = m.now, nil
+	}
+}
 
-// get returns what was made of k in this pass or the last one.
-func (m *memory[K, V]) get(k K) (v V, ok bool) {
-	if v, ok = m.now[k]; !ok {
-		v, ok = m.last[k]
+// end ends it.
+func (m *memory[V]) end() { m.last = nil }
+
+// get returns what was kept under a name in this pass or the last one.
+func (m *memory[V]) get(name string) (v V, ok bool) {
+	if v, ok = m.now[name]; !ok {
+		v, ok = m.last[name]
 	}
 	return v, ok
 }
 
-func (m *memory[K, V]) keep(k K, v V) {
+func (m *memory[V]) keep(name string, v V) {
 	if m.now == nil {
-		m.now = map[K]V{}
+		m.now = map[string]V{}
 	}
-	m.now[k] = v
-}
-
-// of returns what was made of k, or else makes it.
-func (m *memory[K, V]) of(k K, from func() V) V {
-	v, ok := m.get(k)
-	if !ok {
-		v = from()
-	}
-	m.keep(k, v)
-	return v
+	m.now[name] = v
+	delete(m.last, name) // so that two versions of all are never in memory
 }
 
 // A made contact is what one came to for a base: its fragment, or the problems that it has there.
 type made struct {
+	contact  *Contact
 	fragment *fragment
 	problems scanner.ErrorList
 	tested   bool

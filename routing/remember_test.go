@@ -37,8 +37,8 @@ func (h *house) contacts() map[string]*Contact {
 // fragments returns what was made of each contact in the last Generate.
 func (h *house) fragments() map[string]*fragment {
 	found := map[string]*fragment{}
-	for c, made := range h.agent.made.now {
-		found[c.Stem] = made.fragment
+	for _, made := range h.agent.made.now {
+		found[made.contact.Stem] = made.fragment
 	}
 	return found
 }
@@ -108,10 +108,13 @@ func TestPassRemembersTheLast(t *testing.T) {
 		h.sync()
 		h.generate()
 	}
-	for what, n := range map[string]int{"read.now": len(h.agent.read.now), "read.last": len(h.agent.read.last), "made.now": len(h.agent.made.now), "made.last": len(h.agent.made.last)} {
+	for what, n := range map[string]int{"read": len(h.agent.read.now), "made": len(h.agent.made.now)} {
 		if n != 1 {
-			t.Errorf("%s has %d entries, and there is one contact", what, n)
+			t.Errorf("of one contact %d are remembered as %s", n, what)
 		}
+	}
+	if h.agent.read.last != nil || h.agent.made.last != nil {
+		t.Error("what the last pass had no use for is remembered")
 	}
 }
 
@@ -151,13 +154,13 @@ func TestQuarantineLoadsOnce(t *testing.T) {
 	if loads != 1 || !strings.Contains(merged, "contact/acme/hook") {
 		t.Errorf("loaded %d times:\n%s", loads, merged)
 	}
-	held := h.agent.read.now[contactsFolder+"/acme.yml"].contact
-	if held == nil || h.agent.read.now[contactsFolder+"/bravo.yml"].contact != nil {
+	held := h.agent.reread.now[contactsFolder+"/acme.yml"].contact
+	if held == nil || len(h.agent.reread.now) != 1 {
 		t.Error("of the live release not just acme was read")
 	}
 	h.sync()
 	h.generate()
-	if h.agent.read.now[contactsFolder+"/acme.yml"].contact != held {
+	if h.agent.reread.now[contactsFolder+"/acme.yml"].contact != held {
 		t.Error("the last good version was read anew")
 	}
 }
