@@ -23,6 +23,7 @@ func testSite() Site {
 		IdentityLabel: DefaultIdentityLabel,
 		Severities:    DefaultSeverities(),
 		SecretsDir:    "/run/secrets/stoker",
+		Phone:         &PhoneConfig{}, // somehow
 		ReadSecret: func(file string) (string, error) {
 			_, name, _ := strings.Cut(file, ".")
 			switch name {

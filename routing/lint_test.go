@@ -29,9 +29,9 @@ func TestSharedAddresses(t *testing.T) {
 	h.write("contacts/india.yml", "location: Asia/Kolkata"+hookContact("hx5"))
 	h.opts.Phone = snsConfig()
 	const phones = "kind: operator\nname: X\nowner: hx6\ncontact_methods:\n  call: { phone: { number: %q } }\nnotification_rules: [ { notify: [call] } ]\n"
-	h.write("contacts/juliett.yml", fmt.Sprintf(phones, londonNumber))
-	h.write("contacts/kilo.yml", fmt.Sprintf(phones, londonNumber))
-	h.write("contacts/lima.yml", fmt.Sprintf(phones, parisNumber))
+	h.write("contacts/juliett.yml", fmt.Sprintf(phones, mobileNumber))
+	h.write("contacts/kilo.yml", fmt.Sprintf(phones, mobileNumber))
+	h.write("contacts/lima.yml", fmt.Sprintf(phones, "+61491570157"))
 	problems, warnings := Check(context.Background(), h.opts, h.base)
 	if len(problems) > 0 {
 		t.Error(problems)

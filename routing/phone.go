@@ -52,7 +52,7 @@ func (c *contactReader) phone(kind, n *yaml.Node) method {
 				n = &quoted
 			}
 			m.number = c.value(n, numberProblem)
-			c.orNumber(n)
+			c.also(n, schema{"type": "integer"})
 		}},
 		field{"via", func(n *yaml.Node) { m.sms, m.voice = c.via(n, m.provider) }},
 		field{"language", func(n *yaml.Node) { m.language = c.language(n) }})
@@ -66,6 +66,9 @@ func (c *contactReader) phone(kind, n *yaml.Node) method {
 	}
 	if at["language"] != nil && !m.voice && at["via"] != nil {
 		c.fail(at["language"], "language is that of calls, and via has no voice")
+	}
+	if m.sms && m.number.plain != nil && landline(*m.number.plain) {
+		c.contact.Warnings.Add(position(c.file, at["number"]), "number is a landline, which text messages may not reach: via: [voice] calls it")
 	}
 	m.credential = c.credential(kind, m.provider.credentialFile())
 	return m
@@ -135,6 +138,12 @@ func numberProblem(s string) string {
 		return "is not a phone number that can exist, check its country code and digits"
 	}
 	return ""
+}
+
+// landline reports whether a number can't be that of a mobile phone.
+func landline(s string) bool {
+	n, err := phonenumbers.Parse(s, "")
+	return err == nil && phonenumbers.GetNumberType(n) == phonenumbers.FIXED_LINE
 }
 
 // anyNumber stands in for a number that is not at hand: one of those that are kept free for films.
