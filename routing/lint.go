@@ -68,24 +68,30 @@ func (l *linter) routes(n *yaml.Node, r *config.Route, works *dispatch.Route) {
 	if len(children.Content) != len(works.Routes) {
 		return
 	}
+	all := 0                                           // the line of a route that takes every alert
+	ends, leaves := map[string]int{}, map[string]int{} // lines, by matchers, and by what a leaf is remembered by
 	for i, child := range works.Routes {
 		at := resolve(children.Content[i])
 		for _, m := range child.Matchers {
 			l.matcher(at, m)
 		}
-		for j, earlier := range works.Routes[:i] {
-			line := resolve(children.Content[j]).Line
-			switch {
-			case !earlier.Continue && takesAll(earlier.Matchers):
-				l.fail(at, "never reached: the route in line %d takes every alert, and has no continue", line)
-			case !earlier.Continue && slices.Equal(words(earlier.Matchers), words(child.Matchers)):
-				l.fail(at, "never reached: the route in line %d has the same matchers, and no continue", line)
-			case leafKey(earlier) == leafKey(child) && len(earlier.Routes)+len(child.Routes) == 0:
-				l.fail(at, "the same matchers, receiver and group_by as the route in line %d: Alertmanager takes what one of them sent for sent by both", line)
-			default:
-				continue
-			}
-			break
+		matchers, leaf := fmt.Sprintf("%q", words(child.Matchers)), leafKey(child)
+		switch {
+		case all > 0:
+			l.fail(at, "never reached: the route in line %d takes every alert, and has no continue", all)
+		case ends[matchers] > 0:
+			l.fail(at, "never reached: the route in line %d has the same matchers, and no continue", ends[matchers])
+		case leaves[leaf] > 0 && len(child.Routes) == 0:
+			l.fail(at, "the same matchers, receiver and group_by as the route in line %d: Alertmanager takes what one of them sent for sent by both", leaves[leaf])
+		}
+		if !child.Continue && takesAll(child.Matchers) && all == 0 {
+			all = at.Line
+		}
+		if !child.Continue && ends[matchers] == 0 {
+			ends[matchers] = at.Line
+		}
+		if len(child.Routes) == 0 && leaves[leaf] == 0 {
+			leaves[leaf] = at.Line
 		}
 		l.routes(at, r.Routes[i], child)
 	}
