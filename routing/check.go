@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 // Check judges the contacts folder and its merge with a base, offline and without changing anything.
@@ -50,6 +51,11 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 			candidates = append(candidates, candidate{stem: f.stem, contact: f.contact})
 		}
 	}
+	var contacts []*Contact
+	for _, c := range candidates {
+		contacts = append(contacts, c.contact)
+	}
+	warnings = append(warnings, opts.checkNetworks(contacts)...)
 	exporters, missing := readExporters(files, site)
 	problems = append(problems, missing...)
 	for _, c := range exporters {
@@ -71,7 +77,7 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 		warnings = append(warnings, b.warnings...)
 		warnings = append(warnings, manySubscribers(opts.Contacts.Dir, candidates)...)
 		if lint {
-			warnings = append(warnings, b.lint(site)...)
+			warnings = append(warnings, b.lint(site, time.Now())...)
 		}
 		if len(candidates) > 0 {
 			warnings = append(warnings, b.sharedInhibitions(site)...)

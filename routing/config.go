@@ -73,6 +73,10 @@ type Options struct {
 	ExportersOnly bool
 	// AlertmanagerVersion is what Check takes the running Alertmanager to be, such as 0.34.2. Empty: unknown.
 	AlertmanagerVersion string
+	// Networks are those whose P-Reps Check compares with the owners of contacts, and AllNetworks says that there are no
+	// others.
+	Networks    []Network
+	AllNetworks bool
 	// BaseDir is where people edit the base. It only prefixes the file name in problems. Optional.
 	BaseDir string
 	// Logger is told what is rejected and what that means. Nil logs nothing.

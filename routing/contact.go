@@ -3,6 +3,7 @@ package routing
 import (
 	"crypto/sha256"
 	"go/scanner"
+	"go/token"
 	"hash"
 	"path"
 	"path/filepath"
@@ -61,11 +62,15 @@ type Contact struct {
 	closed        bool // some values are not at hand
 	held          bool // as an earlier release has it
 	sum           [sha256.Size]byte
+
+	// Where Owners and Networks stand, in their order.
+	ownersAt, networksAt []token.Position
 }
 
 // A contactMethod is a way to reach the contact, under the name that the contact gave it.
 type contactMethod struct {
 	name string
+	kind string // such as email
 	key  *yaml.Node
 	method
 }
@@ -126,8 +131,14 @@ func (c *contactReader) read(root *yaml.Node) {
 	at := c.object(root,
 		field{"kind", func(n *yaml.Node) { contact.Kind = c.oneOf(n, "kind", []string{Operator, Subscriber}) }},
 		field{"name", func(n *yaml.Node) { contact.Name = c.text(n) }},
-		field{"owner", func(n *yaml.Node) { contact.Owners = c.words(c.listOrOne(n), ownerPattern, ownerRule) }},
-		field{"networks", func(n *yaml.Node) { contact.Networks = c.words(c.list(n), wordPattern, "[a-z0-9-]+") }},
+		field{"owner", func(n *yaml.Node) {
+			items := c.listOrOne(n)
+			contact.Owners, contact.ownersAt = c.words(items, ownerPattern, ownerRule), c.positions(items)
+		}},
+		field{"networks", func(n *yaml.Node) {
+			items := c.list(n)
+			contact.Networks, contact.networksAt = c.words(items, wordPattern, "[a-z0-9-]+"), c.positions(items)
+		}},
 		field{"location", c.readLocation},
 		field{"contact_methods", c.readMethods},
 		field{"notification_rules", c.readRules},
@@ -165,6 +176,7 @@ func (c *contactReader) read(root *yaml.Node) {
 	c.link()
 	if c.problems.Len() == 0 {
 		contact.leaves = c.plan(root)
+		c.lintRules()
 	}
 }
 
@@ -196,6 +208,15 @@ func (c *contactReader) words(items []*yaml.Node, pattern *regexp.Regexp, rule s
 		}
 	}
 	return words
+}
+
+// positions returns where the items of a list stand.
+func (c *contactReader) positions(items []*yaml.Node) []token.Position {
+	all := make([]token.Position, len(items))
+	for i, n := range items {
+		all[i] = position(c.file, n)
+	}
+	return all
 }
 
 // oneOf reads one of a few known words.
@@ -251,6 +272,7 @@ func (c *contactReader) readMethods(n *yaml.Node) {
 		c.within(key.Value, func() {
 			for kind, settings := range c.entries(value) {
 				count++
+				m.kind = kind.Value
 				c.within(kind.Value, func() { m.method = c.method(kind, settings) })
 			}
 			if count > 1 {

@@ -1,9 +1,11 @@
 package routing
 
 import (
+	"fmt"
 	"go/scanner"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/alertmanager/config"
 	"github.com/prometheus/alertmanager/dispatch"
@@ -11,11 +13,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A declaredTest says which of the contact's methods an alert with these labels reaches, sooner or later.
+// A declaredTest says which of the contact's methods an alert with these labels reaches: sooner or later, or, if it
+// names an instant, those that are told when it begins to fire then.
 type declaredTest struct {
-	labels model.LabelSet
-	notify []reference
-	at     *yaml.Node
+	labels  model.LabelSet
+	notify  []reference
+	at      *yaml.Node
+	instant string // on the contact's clock, or with an offset; "" for whatever the hour
+	when    *yaml.Node
 }
 
 func (c *contactReader) readTests(n *yaml.Node) {
@@ -41,6 +46,13 @@ func (c *contactReader) readTests(n *yaml.Node) {
 				}
 				t.notify = c.references(n)
 				c.says(n, "minItems", 0)
+			}},
+			field{"at", func(n *yaml.Node) {
+				if t.when = resolve(n); t.when.ShortTag() == "!!timestamp" {
+					t.instant = t.when.Value
+				} else {
+					t.instant = c.text(n)
+				}
 			}})
 		c.need(item, at, "labels")
 		c.need(item, at, "notify")
@@ -50,17 +62,32 @@ func (c *contactReader) readTests(n *yaml.Node) {
 
 // checkTests holds what the contact declares against Alertmanager's own matching on the contact's leaves
 // of the merged tree. Labels that say whose alert it is are filled in where a test leaves them out.
-func (c *Contact) checkTests(leaves []*dispatch.Route, site Site) scanner.ErrorList {
+func (c *Contact) checkTests(leaves []*dispatch.Route, hours hours, site Site) scanner.ErrorList {
 	r := reader{file: c.File}
 	for _, t := range c.tests {
+		tells := func(*dispatch.Route) bool { return true }
+		if t.instant != "" {
+			at, err := c.instant(t.instant)
+			if err != nil {
+				continue // link has told it
+			}
+			tells = func(route *dispatch.Route) bool {
+				o := route.RouteOpts
+				return len(hours.mutedBy(o.MuteTimeIntervals, o.ActiveTimeIntervals, at.Add(o.GroupWait))) == 0
+			}
+		}
 		var want []string
 		for _, ref := range t.notify {
 			want = append(want, ref.name)
 		}
 		slices.Sort(want)
 		for _, alert := range c.alerts(t.labels, site) {
-			if got := told(leaves, alert); !slices.Equal(got, want) {
-				r.fail(t.at, "test expects %s, but %s would be told about %s", orNobody(want), orNobody(got), alert)
+			if got := toldBy(leaves, alert, tells); !slices.Equal(got, want) {
+				msg := fmt.Sprintf("test expects %s, but %s would be told about %s", orNobody(want), orNobody(got), alert)
+				if t.instant != "" {
+					msg += " at " + t.instant
+				}
+				r.fail(t.at, "%s", msg)
 				break
 			}
 		}
@@ -124,13 +151,27 @@ func (c *Contact) alerts(labels model.LabelSet, site Site) []model.LabelSet {
 	return alerts
 }
 
-// told returns the sorted names of the methods by which one contact's leaves tell about an alert.
+// instant reads a time on the contact's clock.
+func (c *Contact) instant(text string) (time.Time, error) {
+	location, err := time.LoadLocation(c.location)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return ParseTime(text, location, time.Time{})
+}
+
+// told returns the sorted names of the methods by which one contact's leaves tell about an alert, whatever the hour.
 func told(leaves []*dispatch.Route, alert model.LabelSet) []string {
+	return toldBy(leaves, alert, func(*dispatch.Route) bool { return true })
+}
+
+// toldBy is told for some of the leaves.
+func toldBy(leaves []*dispatch.Route, alert model.LabelSet, tells func(*dispatch.Route) bool) []string {
 	var names []string
 	for _, leaf := range leaves {
 		for _, route := range leaf.Match(alert) {
 			parts := strings.SplitN(route.RouteOpts.Receiver, "/", 4)
-			if name := parts[2]; !slices.Contains(names, name) {
+			if name := parts[2]; tells(route) && !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}

@@ -31,8 +31,9 @@
 // tells what has been firing for that long. That holds for the first alert of a group; one that joins
 // later comes with the group's next notification. A range of quiet hours that crosses midnight belongs to
 // the day it begins on, so that of a friday ends on saturday morning. What resolves in quiet hours is not
-// told. Tests say which methods an alert reaches sooner or later, whatever the hour; the labels that make
-// an alert this contact's are filled in where they are left out.
+// told. Tests say which methods an alert reaches sooner or later, whatever the hour, or with at, such as
+// at: "2026-11-27 23:30" on the contact's clock, which are told about one that begins to fire then; the labels
+// that make an alert this contact's are filled in where they are left out.
 //
 // A subscriber hears about what concerns the network and is labelled audience="public", nothing else:
 //
@@ -105,6 +106,11 @@
 // An [Agent] remembers from one pass to the next what it read of each file, what it made of each contact for the
 // base, and who was rejected why; no longer than that, and never a secret that may have changed. The whole is
 // loaded once, by [Source].Load where the caller needs it loaded, too.
+//
+// # Answers
+//
+// [Routes.Who] says by the files of a release who is told about an alert, when, and who is muted then until when; what
+// Alertmanager then sends is compared with it in a test. [Lint] and [Check] find what tells nobody.
 //
 // # Quarantine
 //

@@ -313,6 +313,8 @@ func invalidContacts() map[string][]string {
 			"10:36: alertname must not be empty",
 			`11:3: field "labels" is missing`,
 			"11:13: notify must be a list, is a single value",
+			`12:53: at: "tomorrow" must be a time such as "2026-11-26 22:30" or 2026-11-26T22:30:00+01:00`,
+			"14:53: at must not be empty",
 		},
 		"unknown-fields": {
 			`5:18: field "to" is missing`,
@@ -358,7 +360,7 @@ func invalidContacts() map[string][]string {
 			"6:21: notification_rules must be a list, is a mapping",
 		},
 		"x-keys": {
-			`10:46: field "y-why" not known, known: labels, notify`,
+			`10:46: field "y-why" not known, known: labels, notify, at`,
 		},
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/alertmanager/config"
 	"github.com/prometheus/alertmanager/dispatch"
@@ -29,14 +30,17 @@ func Lint(file string, data []byte, opts Options) (warnings scanner.ErrorList) {
 	if problems.Len() > 0 {
 		return problems
 	}
-	return b.lint(site)
+	return b.lint(site, time.Now())
 }
 
-func (b *base) lint(site Site) scanner.ErrorList {
-	l := linter{reader: reader{file: b.file}, base: b, site: site}
+// lint looks at a base. Time intervals count from now on.
+func (b *base) lint(site Site, now time.Time) scanner.ErrorList {
+	l := linter{reader: reader{file: b.file}, base: b, site: site, now: now, hours: hoursOf(b.config), used: map[string]bool{}, asked: map[string]bool{}}
 	root := b.doc.Content[0]
-	l.routes(get(root, "route"), b.config.Route, dispatch.NewRoute(b.config.Route, nil))
+	l.routes(get(root, "route"), b.config.Route, dispatch.NewRoute(b.config.Route, nil), nil)
 	l.receivers(get(root, receiversList))
+	l.intervals(get(root, "mute_time_intervals"))
+	l.intervals(get(root, intervalsList))
 	l.inhibitions(get(root, "inhibit_rules"))
 	if from := get(get(root, "global"), "smtp_from"); !isNull(from) {
 		l.mailAddress(from)
@@ -48,18 +52,20 @@ func (b *base) lint(site Site) scanner.ErrorList {
 // A linter looks at a base that Alertmanager takes.
 type linter struct {
 	reader
-	base *base
-	site Site
-	used map[string]bool // receivers
+	base  *base
+	site  Site
+	now   time.Time
+	hours hours
+	used  map[string]bool // receivers that a route has
+	asked map[string]bool // time intervals that a route has
 }
 
-// routes looks at a route as it is written, as it was read, and as it works.
-func (l *linter) routes(n *yaml.Node, r *config.Route, works *dispatch.Route) {
-	if l.used == nil {
-		l.used = map[string]bool{}
-	}
+// routes looks at a route as it is written, as it was read, and as it works, and at those below it. above are the matchers
+// that lead to it.
+func (l *linter) routes(n *yaml.Node, r *config.Route, works *dispatch.Route, above labels.Matchers) {
 	opts := works.RouteOpts
 	l.used[opts.Receiver] = true
+	l.mutes(n, opts)
 	if opts.RepeatInterval < opts.GroupInterval && (r.RepeatInterval != nil || r.GroupInterval != nil) {
 		l.fail(n, "repeat_interval %s is shorter than group_interval %s: nothing is repeated before the next group_interval",
 			model.Duration(opts.RepeatInterval), model.Duration(opts.GroupInterval))
@@ -68,32 +74,35 @@ func (l *linter) routes(n *yaml.Node, r *config.Route, works *dispatch.Route) {
 	if len(children.Content) != len(works.Routes) {
 		return
 	}
-	all := 0                                           // the line of a route that takes every alert
-	ends, leaves := map[string]int{}, map[string]int{} // lines, by matchers, and by what a leaf is remembered by
+	var matchers, leaves []string // of each child
 	for i, child := range works.Routes {
 		at := resolve(children.Content[i])
 		for _, m := range child.Matchers {
 			l.matcher(at, m)
 		}
-		matchers, leaf := fmt.Sprintf("%q", words(child.Matchers)), leafKey(child)
-		switch {
-		case all > 0:
-			l.fail(at, "never reached: the route in line %d takes every alert, and has no continue", all)
-		case ends[matchers] > 0:
-			l.fail(at, "never reached: the route in line %d has the same matchers, and no continue", ends[matchers])
-		case leaves[leaf] > 0 && len(child.Routes) == 0:
-			l.fail(at, "the same matchers, receiver and group_by as the route in line %d: Alertmanager takes what one of them sent for sent by both", leaves[leaf])
+		matchers, leaves = append(matchers, fmt.Sprintf("%q", words(child.Matchers))), append(leaves, leafKey(child))
+		path := slices.Concat(above, child.Matchers)
+		impossible := contradiction(path)
+		if impossible != nil {
+			l.fail(at, "never reached: its matchers and those above it never match together, because of %s", impossible)
 		}
-		if !child.Continue && takesAll(child.Matchers) && all == 0 {
-			all = at.Line
+		for j, earlier := range works.Routes[:i] {
+			line := resolve(children.Content[j]).Line
+			switch {
+			case !earlier.Continue && takesAll(earlier.Matchers):
+				l.fail(at, "never reached: the route in line %d takes every alert, and has no continue", line)
+			case !earlier.Continue && matchers[i] == matchers[j]:
+				l.fail(at, "never reached: the route in line %d has the same matchers, and no continue", line)
+			case !earlier.Continue && impossible == nil && implied(earlier.Matchers, path):
+				l.fail(at, "never reached: the route in line %d takes all that it matches, and has no continue", line)
+			case leaves[i] == leaves[j] && len(earlier.Routes)+len(child.Routes) == 0:
+				l.fail(at, "the same matchers, receiver and group_by as the route in line %d: Alertmanager takes what one of them sent for sent by both", line)
+			default:
+				continue
+			}
+			break
 		}
-		if !child.Continue && ends[matchers] == 0 {
-			ends[matchers] = at.Line
-		}
-		if len(child.Routes) == 0 && leaves[leaf] == 0 {
-			leaves[leaf] = at.Line
-		}
-		l.routes(at, r.Routes[i], child)
+		l.routes(at, r.Routes[i], child, path)
 	}
 }
 

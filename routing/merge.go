@@ -153,13 +153,13 @@ func (m *merge) test(cfg *config.Config, site Site) {
 	for _, c := range m.accepted {
 		untested[c.stem] = c.contact != nil && !c.made.tested && len(c.contact.tests) > 0
 	}
-	leaves := leavesByStem(dispatch.NewRoute(only(cfg.Route, untested), nil))
+	leaves, hours := leavesByStem(dispatch.NewRoute(only(cfg.Route, untested), nil)), hoursOf(cfg)
 	m.reject(func(c candidate) scanner.ErrorList {
 		if c.contact == nil || c.made.tested {
 			return nil
 		}
 		c.made.tested = true
-		return c.contact.checkTests(leaves[c.stem], site)
+		return c.contact.checkTests(leaves[c.stem], hours, site)
 	})
 }
 

@@ -79,20 +79,20 @@ func (r *reader) says(n *yaml.Node, keyword string, what any) {
 	}
 }
 
-// also notes that a value may look otherwise than was noted, too.
-func (r *reader) also(n *yaml.Node, other schema) {
-	if r.outline.has(n) {
-		was := maps.Clone(r.outline.of[n])
-		clear(r.outline.of[n])
-		r.says(n, "anyOf", []schema{was, other})
-	}
-}
-
 // requires notes that a mapping must have a field.
 func (r *reader) requires(n *yaml.Node, name string) {
 	if r.outline.has(n) {
 		required, _ := r.outline.of[n]["required"].([]string)
 		r.outline.of[n]["required"] = append(required, name)
+	}
+}
+
+// orNumber notes that a value may also be written as a number.
+func (r *reader) orNumber(n *yaml.Node) {
+	if r.outline.has(n) {
+		s := r.outline.of[n]
+		s["anyOf"] = []schema{{"$ref": s["$ref"]}, {"type": "integer"}}
+		delete(s, "$ref")
 	}
 }
 

@@ -52,7 +52,7 @@ func (c *contactReader) phone(kind, n *yaml.Node) method {
 				n = &quoted
 			}
 			m.number = c.value(n, numberProblem)
-			c.also(n, schema{"type": "integer"})
+			c.orNumber(n)
 		}},
 		field{"via", func(n *yaml.Node) { m.sms, m.voice = c.via(n, m.provider) }},
 		field{"language", func(n *yaml.Node) { m.language = c.language(n) }})

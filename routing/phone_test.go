@@ -83,8 +83,7 @@ contact_methods:
   text: { phone: { number: "+61491570156" } }
 notification_rules:
 - { notify: [mail, text], min_severity: warning }
-- { notify: [oncall], min_severity: critical, after: 15m, quiet_hours: night }
-quiet_hours: { night: { times: "22:00-07:00", bypass: [critical] } }
+- { notify: [oncall], min_severity: critical, after: 15m }
 `
 
 const phoneSubscriber = `

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"fmt"
+	"go/token"
 	"slices"
 	"time"
 
@@ -31,6 +32,7 @@ type subscription struct {
 	at           *yaml.Node
 	components   []string // empty: all
 	networks     []string // empty: all
+	networksAt   []token.Position
 	minSeverity  int
 	notify       []reference
 	sendResolved bool
@@ -58,7 +60,10 @@ func (c *contactReader) readSubscriptions(n *yaml.Node) {
 		s := subscription{at: item, minSeverity: -1, sendResolved: true}
 		at := c.object(item,
 			field{"components", func(n *yaml.Node) { s.components = c.words(c.list(n), secretPattern, "[a-z0-9_-]+") }},
-			field{"networks", func(n *yaml.Node) { s.networks = c.words(c.list(n), wordPattern, "[a-z0-9-]+") }},
+			field{"networks", func(n *yaml.Node) {
+				items := c.list(n)
+				s.networks, s.networksAt = c.words(items, wordPattern, "[a-z0-9-]+"), c.positions(items)
+			}},
 			field{"min_severity", func(n *yaml.Node) { s.minSeverity = c.severity(n) }},
 			field{"notify", func(n *yaml.Node) { s.notify = c.references(n) }},
 			field{"send_resolved", func(n *yaml.Node) { s.sendResolved = c.flag(n) }},
@@ -144,6 +149,11 @@ func (c *contactReader) link() {
 	for _, t := range c.contact.tests {
 		for _, ref := range t.notify {
 			check(ref, "contact method", methods)
+		}
+		if t.instant != "" {
+			if _, err := c.contact.instant(t.instant); err != nil {
+				c.fail(t.when, "at: %v", err)
+			}
 		}
 	}
 	for _, m := range c.contact.methods {

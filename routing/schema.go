@@ -118,8 +118,9 @@ var descriptions = map[string]string{
 	"exporters.basic_auth.password":        "A secret of the machine that runs stoker, never the password itself.",
 	"exporters.basic_auth.password.secret": "The file <stem>.<secret> in the secrets folder of the machine that runs stoker.",
 
+	"tests.at":     "When the alert begins to fire, on the clock of location as 2026-11-27 23:30, or with an offset as 2026-11-27T23:30:00+01:00. notify are those that are told then, or when their after is over; without it, those of any hour.",
 	"tests.labels": "Of the alert. Those that make it yours are filled in where they are left out.",
-	"tests.notify": "The names of contact_methods that it reaches sooner or later; [] for none.",
+	"tests.notify": "The names of contact_methods that it reaches sooner or later, or at the time of at; [] for none.",
 
 	"contact_methods.*.email":                  "Mail, by the site's mail server.",
 	"contact_methods.*.email.to":               "One address.",

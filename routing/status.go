@@ -24,12 +24,19 @@ type ContactStatus struct {
 	// Kind, Name, Owners and Networks are those of the version that is routed, as far as known.
 	Kind, Name       string
 	Owners, Networks []string
-	// Methods are the names of the contact methods.
-	Methods []string
+	// Methods are the contact methods, in the order of the file.
+	Methods []MethodStatus
 	// Routed says whether some version of the contact is in the configuration.
 	Routed bool
 	// Problems keep the file's current version out of it.
 	Problems scanner.ErrorList
+}
+
+// A MethodStatus is a contact method without its address.
+type MethodStatus struct {
+	Name string `json:"name"`
+	// Kind is what it is, such as email.
+	Kind string `json:"kind"`
 }
 
 // Status returns what the last Sync and Generate found.
@@ -49,7 +56,7 @@ func (a *Agent) report(m *merge, rejected map[string]scanner.ErrorList) {
 		if c.contact != nil {
 			s.Kind, s.Name, s.Owners, s.Networks = c.contact.Kind, c.contact.Name, c.contact.Owners, c.contact.Networks
 			for _, method := range c.contact.methods {
-				s.Methods = append(s.Methods, method.name)
+				s.Methods = append(s.Methods, MethodStatus{method.name, method.kind})
 			}
 		}
 		status.Contacts = append(status.Contacts, s)

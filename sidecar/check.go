@@ -18,18 +18,23 @@ import (
 
 // Check judges everything that people write: the base files of both servers, contacts, their merge, silences.
 // It contacts nobody and writes nothing. Problems would keep a server from running what is asked for; warnings
-// are worth a look. Both are in order of file and line.
-func Check(ctx context.Context, cfg *Config) (problems, warnings scanner.ErrorList) {
+// are worth a look. Both are in order of file and line. Notes say what couldn't be checked here.
+func Check(ctx context.Context, cfg *Config, options CheckOptions) (problems, warnings scanner.ErrorList, notes []string) {
+	var known routing.Options
+	if cfg.Contacts != nil {
+		notes, problems = networksToCheck(cfg, &known, options.NetworkFiles)
+	}
 	if cfg.Prometheus != nil {
 		_, p, w := checkRelease(ctx, reload.NewPrometheus, cfg.Prometheus, nil)
 		problems, warnings = append(problems, p...), append(warnings, w...)
 	}
 	if cfg.Alertmanager != nil {
-		p, w := checkAlertmanager(ctx, cfg)
+		p, w := checkAlertmanager(ctx, cfg, known)
 		problems, warnings = append(problems, p...), append(warnings, w...)
 	} else if cfg.Contacts != nil {
 		o := routingOptions(cfg)
 		o.ExportersOnly = true
+		o.Networks, o.AllNetworks = known.Networks, known.AllNetworks
 		p, w := routing.Check(ctx, o, nil)
 		problems, warnings = append(problems, p...), append(warnings, w...)
 	}
@@ -44,11 +49,12 @@ func Check(ctx context.Context, cfg *Config) (problems, warnings scanner.ErrorLi
 	problems.Sort()
 	problems.RemoveMultiples()
 	warnings.Sort()
-	return problems, warnings
+	return problems, warnings, notes
 }
 
-// checkAlertmanager checks the base by itself, the contacts, and the release that they make together.
-func checkAlertmanager(ctx context.Context, cfg *Config) (problems, warnings scanner.ErrorList) {
+// checkAlertmanager checks the base by itself, the contacts, and the release that they make together. known is what is
+// known of the networks.
+func checkAlertmanager(ctx context.Context, cfg *Config, known routing.Options) (problems, warnings scanner.ErrorList) {
 	base, problems, warnings := checkRelease(ctx, reload.NewAlertmanager, cfg.Alertmanager, nil)
 	if cfg.Contacts == nil {
 		file := cmp.Or(cfg.Alertmanager.ConfigFile, filepath.Join(cfg.Alertmanager.SourceDir, routing.MainFile))
@@ -60,7 +66,9 @@ func checkAlertmanager(ctx context.Context, cfg *Config) (problems, warnings sca
 	if len(problems) > 0 {
 		base = nil // A merge into it would show the same faults once more.
 	}
-	p, w := routing.Check(ctx, routingOptions(cfg), base)
+	o := routingOptions(cfg)
+	o.Networks, o.AllNetworks = known.Networks, known.AllNetworks
+	p, w := routing.Check(ctx, o, base)
 	problems, warnings = append(problems, p...), append(warnings, w...)
 	if len(problems) > 0 {
 		return problems, warnings
@@ -75,9 +83,12 @@ func checkAlertmanager(ctx context.Context, cfg *Config) (problems, warnings sca
 
 // CheckContacts judges folders of contacts by themselves, as in a repository that holds nothing else. cfg
 // gives the settings that all contacts share; its other sections are not looked at.
-func CheckContacts(ctx context.Context, cfg *Config, dirs []string) (problems, warnings scanner.ErrorList) {
+func CheckContacts(ctx context.Context, cfg *Config, dirs []string, options CheckOptions) (problems, warnings scanner.ErrorList, notes []string) {
+	var known routing.Options
+	notes, problems = networksToCheck(cfg, &known, options.NetworkFiles)
 	for _, dir := range dirs {
 		o := routingOptions(cfg)
+		o.Networks, o.AllNetworks = known.Networks, known.AllNetworks
 		o.Contacts.Dir = dir
 		p, w := routing.Check(ctx, o, nil)
 		problems, warnings = append(problems, p...), append(warnings, w...)
@@ -86,7 +97,7 @@ func CheckContacts(ctx context.Context, cfg *Config, dirs []string) (problems, w
 			problems, warnings = append(problems, p...), append(warnings, w...)
 		}
 	}
-	return problems, warnings
+	return problems, warnings, notes
 }
 
 // checkRelease judges one release, and returns its files.

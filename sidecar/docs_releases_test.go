@@ -73,7 +73,7 @@ func loadExample(t *testing.T, content string, source map[string]string) *Config
 	here, there := *cfg, *cfg.Prometheus
 	there.SourceDir = dir
 	here.Prometheus = &there
-	if problems, warnings := Check(t.Context(), &here); len(problems)+len(warnings) > 0 {
+	if problems, warnings, _ := Check(t.Context(), &here, CheckOptions{}); len(problems)+len(warnings) > 0 {
 		t.Errorf("%v %v", problems, warnings)
 	}
 	return cfg

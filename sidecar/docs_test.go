@@ -104,6 +104,10 @@ func TestDocumentedExamples(t *testing.T) {
 		t.Errorf("docs/contacts.md has %d examples", len(contacts))
 	}
 	parts := append(examples(t, "docs/exporters.md"), contacts[1])
+	for _, tests := range examples(t, "docs/who.md") { // in the place of those of the example
+		before, _, _ := strings.Cut(contacts[0], "tests:")
+		contacts = append(contacts, before+tests)
+	}
 	contacts = slices.Delete(contacts, 1, 2)
 	for _, part := range parts { // of an operator's file
 		contacts = append(contacts, contacts[0]+part)

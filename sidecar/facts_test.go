@@ -81,7 +81,7 @@ func TestAlertmanagerFacts(t *testing.T) {
 			cfg := &Config{Alertmanager: &reload.Config{}}
 			*cfg.Alertmanager = reload.DefaultConfig()
 			cfg.Alertmanager.URL, cfg.Alertmanager.SourceDir, cfg.Alertmanager.OutputDir = "http://127.0.0.1:1", dir, dir+"-out"
-			problems, warnings := Check(context.Background(), cfg)
+			problems, warnings, _ := Check(context.Background(), cfg, CheckOptions{})
 
 			// With contacts it is the same, once, except that what the merge can't take is an error then.
 			contacts := filepath.Join(t.TempDir(), "contacts")
@@ -89,7 +89,7 @@ func TestAlertmanagerFacts(t *testing.T) {
 				t.Fatal(err)
 			}
 			cfg.Contacts = &routing.ContactsConfig{Dir: contacts}
-			beside, besideWarnings := Check(context.Background(), cfg)
+			beside, besideWarnings, _ := Check(context.Background(), cfg, CheckOptions{})
 			all := func(lists ...scanner.ErrorList) (all []string) {
 				for _, p := range slices.Concat(lists...) {
 					all = append(all, p.Error())

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/oklog/run"
 	"github.com/prometheus/client_golang/prometheus"
@@ -57,6 +58,9 @@ type Sidecar struct {
 
 	loops    []*loop
 	watchers []watcher
+
+	// asking lets one visitor at a time ask who is told: each answer reads the whole live release.
+	asking sync.Mutex
 }
 
 // New builds the agents that cfg and o ask for. Nothing runs yet, and nothing was written.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/common/version"
 
+	"github.com/stoker-project/stoker/routing"
 	"github.com/stoker-project/stoker/silencing"
 )
 
@@ -23,6 +24,8 @@ type Status struct {
 	// Networks and Contacts are what the agents of these names know; empty where one isn't selected.
 	Networks []NetworkStatus `json:"networks,omitempty"`
 	Contacts []ContactStatus `json:"contacts,omitempty"`
+	// ContactsUnavailable is why the contacts folder can't be used, so that those of the live release stay.
+	ContactsUnavailable string `json:"contacts_unavailable,omitempty"`
 	// Silences are all of Alertmanager that aren't over, and all rules of the file. Only the pages and /api/v1/status have
 	// them. SilencesListed is when Alertmanager was asked for them, AlertsCounted when for the alerts that they silence;
 	// zero: it hasn't answered. SilencesProblems keep the file's present version from being used.
@@ -34,9 +37,15 @@ type Status struct {
 
 // ContactStatus is what became of one contact file.
 type ContactStatus struct {
-	File   string   `json:"file"`
-	Name   string   `json:"name,omitempty"`
-	Owners []string `json:"owners,omitempty"`
+	File string `json:"file"`
+	// Contact is the file's name without .yml, by which stoker test and who call it.
+	Contact string `json:"contact"`
+	// Kind, Name, Owners, Networks and Methods are those of the version that is routed, as far as it is known.
+	Kind     string                 `json:"kind,omitempty"`
+	Name     string                 `json:"name,omitempty"`
+	Owners   []string               `json:"owners,omitempty"`
+	Networks []string               `json:"networks,omitempty"`
+	Methods  []routing.MethodStatus `json:"methods,omitempty"`
 	// Routed is whether some version of it is in Alertmanager's configuration.
 	Routed bool `json:"routed"`
 	// Problems keep the file's present version out of it.
@@ -56,8 +65,13 @@ func (s *Sidecar) Status() Status {
 	}
 	status.Networks = s.networks(time.Now())
 	if s.routing != nil {
-		for _, c := range s.routing.Status().Contacts {
-			cs := ContactStatus{File: c.File, Name: c.Name, Owners: c.Owners, Routed: c.Routed}
+		contacts := s.routing.Status()
+		status.ContactsUnavailable = contacts.Unavailable
+		for _, c := range contacts.Contacts {
+			cs := ContactStatus{
+				File: c.File, Contact: c.Stem, Kind: c.Kind, Name: c.Name, Owners: c.Owners, Networks: c.Networks, Methods: c.Methods,
+				Routed: c.Routed,
+			}
 			for _, p := range c.Problems {
 				cs.Problems = append(cs.Problems, p.Error())
 			}

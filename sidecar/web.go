@@ -110,6 +110,8 @@ func (s *Sidecar) Handler() http.Handler {
 	mux.HandleFunc("GET /releases", s.releasesPage)
 	mux.HandleFunc("GET /network", s.networkPage)
 	mux.HandleFunc("GET /silences", s.silencesPage)
+	mux.HandleFunc("GET /contacts", s.contactsPage)
+	mux.HandleFunc("GET /who", s.whoPage)
 	mux.Handle("GET /network/metrics", s.networkMetrics())
 	mux.HandleFunc("GET /sd/{network}", s.serviceDiscovery)
 	// No page of another site may start a pass in a visitor's name.

@@ -22,22 +22,26 @@ func (a *app) addCheck(k *kingpin.Application, register func(*kingpin.CmdClause,
 	dirs := c.Arg("path", "Folders of contacts to check by themselves, as in a repository that holds nothing else.").ExistingDirs()
 	format := c.Flag("format", "How problems are printed: text (file:line:column: message), json, or github (annotations).").Default("text").Enum("text", "json", "github")
 	strict := c.Flag("strict", "Fail on warnings too.").Bool()
+	var options sidecar.CheckOptions
+	c.Flag("network-file", "Who the P-Reps of a network are, to hold the owners of contacts against: a targets file or a recorded answer of getPReps, repeatable. Default: the files in discovery.targets_dir.").
+		PlaceHolder("FILE").ExistingFilesVar(&options.NetworkFiles)
 	register(c, func(ctx context.Context) error {
 		cfg, err := a.load()
 		if len(*dirs) > 0 && errors.Is(err, fs.ErrNotExist) {
 			cfg, err = &sidecar.Config{}, nil
 		}
 		var problems, warnings scanner.ErrorList
+		var notes []string
 		switch {
 		case errors.As(err, &problems): // of the configuration itself
 		case err != nil:
 			return err
 		case len(*dirs) > 0:
-			problems, warnings = sidecar.CheckContacts(ctx, cfg, *dirs)
+			problems, warnings, notes = sidecar.CheckContacts(ctx, cfg, *dirs, options)
 		default:
-			problems, warnings = sidecar.Check(ctx, cfg)
+			problems, warnings, notes = sidecar.Check(ctx, cfg, options)
 		}
-		if err := printFindings(a.stdout, *format, problems, warnings); err != nil {
+		if err := printFindings(a.stdout, *format, problems, warnings, notes); err != nil {
 			return err
 		}
 		if len(problems) > 0 || (*strict && len(warnings) > 0) {
@@ -47,16 +51,19 @@ func (a *app) addCheck(k *kingpin.Application, register func(*kingpin.CmdClause,
 	})
 }
 
-// finding is a problem or warning in JSON.
+// finding is a problem, a warning or a note in JSON.
 type finding struct {
-	Severity string `json:"severity"` // error or warning
+	Severity string `json:"severity"` // error, warning or note
 	File     string `json:"file,omitempty"`
 	Line     int    `json:"line,omitempty"`
 	Column   int    `json:"column,omitempty"`
 	Message  string `json:"message"`
 }
 
-func printFindings(w io.Writer, format string, problems, warnings scanner.ErrorList) error {
+// note is the severity of what couldn't be checked. It never makes a check fail.
+const note = "note"
+
+func printFindings(w io.Writer, format string, problems, warnings scanner.ErrorList, notes []string) error {
 	findings := []finding{}
 	for _, group := range []struct {
 		severity string
@@ -65,6 +72,9 @@ func printFindings(w io.Writer, format string, problems, warnings scanner.ErrorL
 		for _, e := range group.list {
 			findings = append(findings, finding{group.severity, shown(e.Pos.Filename), e.Pos.Line, e.Pos.Column, e.Msg})
 		}
+	}
+	for _, n := range notes {
+		findings = append(findings, finding{Severity: note, Message: n})
 	}
 	if format == "json" {
 		enc := json.NewEncoder(w)
@@ -111,8 +121,8 @@ func (f finding) text() string {
 	if place != "" {
 		place += ": "
 	}
-	if f.Severity == "warning" {
-		place += "warning: "
+	if f.Severity != "error" {
+		place += f.Severity + ": "
 	}
 	return place + f.Message
 }
@@ -128,5 +138,9 @@ func (f finding) github() string {
 			place += fmt.Sprintf(",line=%d,col=%d", f.Line, f.Column)
 		}
 	}
-	return "::" + f.Severity + place + "::" + data.Replace(f.Message)
+	severity := f.Severity
+	if severity == note {
+		severity = "notice"
+	}
+	return "::" + severity + place + "::" + data.Replace(f.Message)
 }

@@ -6,6 +6,8 @@
 //	stoker plan         what sync would change now
 //	stoker check        offline verdict over everything that people write
 //	stoker render WHAT  print what would be written
+//	stoker who          who is told about an alert, and when
+//	stoker test         calls a contact, with an alert that says so
 //	stoker silences     what is silenced now and by what; export makes a rule of one
 //	stoker schema FILE  JSON Schema of a file, for editors
 //	stoker encrypt      an address or a token, for a contact file
@@ -88,6 +90,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	a.addPlan(k, register)
 	a.addCheck(k, register)
 	a.addRender(k, register)
+	a.addWho(k, register)
+	a.addTest(k, register)
 	a.addSilences(k, register)
 	a.addSchema(k, register)
 	a.addEncrypt(k, register)

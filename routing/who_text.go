@@ -1,0 +1,85 @@
+package routing
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Table returns the answer as a table for a terminal, with the times of a location, and its notes below. What people
+// wrote in it can neither move the cursor nor look like another row.
+func (a Answer) Table(location *time.Location) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "an alert that begins to fire at %s and goes on tells:\n\n", a.At.In(location).Format(localMinute+" MST"))
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "WHO\tMETHOD\tKIND\tAFTER\tWHEN (%s)\tREPEAT\tRESOLVED\n", location)
+	for _, t := range a.Told {
+		who, method := "(base)", printable(t.Receiver)
+		if t.Contact != "" {
+			who, method = t.Contact, t.Method
+		}
+		if t.Name != "" {
+			who += ": " + printable(t.Name)
+		}
+		kind := strings.Join(t.Kinds, ", ")
+		if kind == "" {
+			kind = "-"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", who, method, kind, t.After, t.When(location), t.Repeat, t.Resolved)
+	}
+	w.Flush()
+	if explained := a.Explained(); len(explained) > 0 {
+		b.WriteByte('\n')
+		for _, note := range explained {
+			fmt.Fprintln(&b, printable(note))
+		}
+	}
+	return b.Bytes()
+}
+
+// When says when it is told, or why not, in words.
+func (t Told) When(location *time.Location) string {
+	switch {
+	case len(t.Kinds) == 0:
+		return "never: has no integration"
+	case len(t.MutedBy) == 0:
+		return t.Due.In(location).Format(localMinute)
+	case t.MutedUntil.IsZero():
+		return "never: muted for years"
+	}
+	return "muted until " + t.MutedUntil.In(location).Format(localMinute)
+}
+
+// Explained are the notes, and what the table doesn't say of its rows.
+func (a Answer) Explained() []string {
+	var notes []string
+	muted, escalates := false, false
+	for _, t := range a.Told {
+		muted = muted || len(t.MutedBy) > 0
+		escalates = escalates || t.Escalates
+	}
+	if len(a.Told) > 0 && !a.Reached() {
+		notes = append(notes, "nobody is told then")
+	}
+	notes = append(notes, a.Notes...)
+	if escalates {
+		notes = append(notes, "an escalation (after …) is promised for the first alert of a group; one that joins later comes with the group's next notification")
+	}
+	if muted {
+		notes = append(notes, "what is muted is told with the group's next notification once the quiet hours are over, if it still fires; an end that falls into them isn't told")
+	}
+	return notes
+}
+
+// printable returns a text with what would hide or turn round what a reader sees in quotes.
+func printable(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }) {
+		return strconv.Quote(s)
+	}
+	return s
+}
