@@ -74,25 +74,28 @@ func (l *linter) routes(n *yaml.Node, r *config.Route, works *dispatch.Route, ab
 	if len(children.Content) != len(works.Routes) {
 		return
 	}
+	var matchers, leaves []string // of each child
 	for i, child := range works.Routes {
 		at := resolve(children.Content[i])
 		for _, m := range child.Matchers {
 			l.matcher(at, m)
 		}
+		matchers, leaves = append(matchers, fmt.Sprintf("%q", words(child.Matchers))), append(leaves, leafKey(child))
 		path := slices.Concat(above, child.Matchers)
-		if m := contradiction(path); m != nil {
-			l.fail(at, "never reached: its matchers and those above it never match together, because of %s", m)
+		impossible := contradiction(path)
+		if impossible != nil {
+			l.fail(at, "never reached: its matchers and those above it never match together, because of %s", impossible)
 		}
 		for j, earlier := range works.Routes[:i] {
 			line := resolve(children.Content[j]).Line
 			switch {
 			case !earlier.Continue && takesAll(earlier.Matchers):
 				l.fail(at, "never reached: the route in line %d takes every alert, and has no continue", line)
-			case !earlier.Continue && slices.Equal(words(earlier.Matchers), words(child.Matchers)):
+			case !earlier.Continue && matchers[i] == matchers[j]:
 				l.fail(at, "never reached: the route in line %d has the same matchers, and no continue", line)
-			case !earlier.Continue && contradiction(path) == nil && implied(earlier.Matchers, path):
+			case !earlier.Continue && impossible == nil && implied(earlier.Matchers, path):
 				l.fail(at, "never reached: the route in line %d takes all that it matches, and has no continue", line)
-			case leafKey(earlier) == leafKey(child) && len(earlier.Routes)+len(child.Routes) == 0:
+			case leaves[i] == leaves[j] && len(earlier.Routes)+len(child.Routes) == 0:
 				l.fail(at, "the same matchers, receiver and group_by as the route in line %d: Alertmanager takes what one of them sent for sent by both", line)
 			default:
 				continue

@@ -147,7 +147,7 @@ func TestContactSchemaIsNeverStricter(t *testing.T) {
 	}
 	both, parseOnly := 0, 0
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
-		if name != "everything" && !strings.HasPrefix(name, "docs/") && !strings.HasSuffix(name, " 1") {
+		if name != "everything" && name != "random subscriber 1" {
 			continue
 		}
 		try := func(doc *yaml.Node) {
