@@ -166,7 +166,7 @@ func (a *Agent) Generate(ctx context.Context, from Source) (map[string][]byte, e
 	a.report(m, rejected)
 
 	files := map[string][]byte{MainFile: m.data}
-	if v := minor(from.Version); v != "" {
+	if v := minor(from.Version); v != "" && m.versioned() {
 		files[versionFile] = []byte(v + "\n")
 	}
 	if len(m.accepted) > 0 {

@@ -115,11 +115,19 @@ func (b *base) compile(candidates []candidate, site Site) (*merge, error) {
 func (b *base) make(c *Contact, site Site) *made {
 	m, ok := b.made.get(c.File)
 	if !ok || m.contact != c {
-		f, problems := c.compile(b.terms(site))
-		m = &made{contact: c, fragment: f, problems: problems}
+		m = &made{contact: c}
+		t := b.terms(site)
+		t.versioned = &m.versioned
+		m.fragment, m.problems = c.compile(t)
 	}
 	b.made.keep(c.File, m)
 	return m
+}
+
+// versioned reports whether another Alertmanager might be given another file. What a fragment of an earlier release came
+// from isn't known.
+func (m *merge) versioned() bool {
+	return slices.ContainsFunc(m.accepted, func(c candidate) bool { return c.made == nil || c.made.versioned })
 }
 
 // write makes the merged file and has it loaded as Alertmanager would. It rejects who makes that fail, and who doesn't

@@ -28,6 +28,8 @@ type terms struct {
 	repeat model.Duration
 	// stem, location and kind are the contact's, and method is the name that it gave to the method.
 	stem, location, kind, method string
+	// versioned is set once something depends on the version. Nil: nobody wants to know.
+	versioned *bool
 	// held says that the contact is as an earlier release has it.
 	held bool
 }

@@ -41,6 +41,8 @@ type made struct {
 	fragment *fragment
 	problems scanner.ErrorList
 	tested   bool
+	// versioned says that another Alertmanager might be given another fragment.
+	versioned bool
 }
 
 // A reading is what a file was read as, with all that this rested on.

@@ -42,6 +42,9 @@ func minor(version string) string {
 
 // has reports whether the Alertmanager that will run the contacts is this version or a newer one.
 func (t terms) has(major, minor int) bool {
+	if t.versioned != nil {
+		*t.versioned = true
+	}
 	var m, n int
 	if _, err := fmt.Sscanf(strings.TrimPrefix(t.version, "v"), "%d.%d", &m, &n); err != nil {
 		m, n = oldestMajor, oldestMinor

@@ -91,6 +91,9 @@ func Test(ctx context.Context, cfg *Config, contact string, o TestOptions) (err 
 		EndsAt: now.Add(o.For + time.Minute),
 	}
 	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = errors.New("interrupted") // whatever was being asked at that moment
+		}
 		// Also after a lost answer: it may be there.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
@@ -214,7 +217,7 @@ func (t *test) look(ctx context.Context, name string) error {
 func (t *test) pause(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
-		return errors.New("interrupted")
+		return ctx.Err()
 	case <-time.After(time.Second):
 		return nil
 	}
