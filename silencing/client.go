@@ -132,23 +132,36 @@ func (c *client) end(ctx context.Context, s Silence, reason string, tell func(er
 	return marked, c.expire(ctx, s.ID)
 }
 
+// serverStatus is what a server says of itself.
+type serverStatus struct {
+	// Uptime is when it was started.
+	Uptime  time.Time `json:"uptime"`
+	Cluster struct {
+		Name   string `json:"name"`
+		Status string `json:"status"`
+		Peers  []struct {
+			Name string `json:"name"`
+		} `json:"peers"`
+	} `json:"cluster"`
+}
+
+func (c *client) status(ctx context.Context) (s serverStatus, err error) {
+	return s, c.do(ctx, http.MethodGet, "status", nil, &s)
+}
+
 // position returns at which place of its cluster's sorted peers the server
 // stands, from 0, which is also that of a server without a cluster. While the
 // cluster settles there is none.
 func (c *client) position(ctx context.Context) (int, error) {
-	var answer struct {
-		Cluster struct {
-			Name   string `json:"name"`
-			Status string `json:"status"`
-			Peers  []struct {
-				Name string `json:"name"`
-			} `json:"peers"`
-		} `json:"cluster"`
-	}
-	if err := c.do(ctx, http.MethodGet, "status", nil, &answer); err != nil {
+	s, err := c.status(ctx)
+	if err != nil {
 		return 0, err
 	}
-	cluster := answer.Cluster
+	return s.position()
+}
+
+func (s serverStatus) position() (int, error) {
+	cluster := s.Cluster
 	switch cluster.Status {
 	case "disabled":
 		return 0, nil
