@@ -103,7 +103,7 @@ func (s *Sidecar) addAck(selected map[string]bool) error {
 		worst: severities[len(severities)-1], identity: s.identity(), contact: s.contactOf,
 		origin: originOf(external), prefix: strings.TrimSuffix(external.Path, "/"), proxies: trusted,
 		// A reader's phone asks a few times; a page that a thousand people have is asked often.
-		clients: newLimits(time.Second, 60), contacts: newLimits(time.Second, 60), acts: newLimits(6*time.Second, 20),
+		clients: newLimits(time.Second, 120), contacts: newLimits(time.Second, 300), acts: newLimits(6*time.Second, 20),
 		results: promauto.With(s.registry).NewCounterVec(prometheus.CounterOpts{
 			Name: "stoker_acks_total",
 			Help: "Requests to the page that hushes: those that hushed or ended something, or would have, by what came of them, and all that were refused.",
