@@ -326,3 +326,12 @@ func saying(a *ackScene, name string, parts ...string) func(inboxtest.Message) b
 		return m.To == name
 	}
 }
+
+// answers reports whether the page is served.
+func (a *ackScene) answers() error {
+	r, err := http.Get(a.origin + "/page/")
+	if err != nil {
+		return err
+	}
+	return r.Body.Close()
+}
