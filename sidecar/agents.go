@@ -133,7 +133,7 @@ func (s *Sidecar) addAlertmanager() error {
 	cfg := s.cfg.Alertmanager
 	var generate reload.Generate
 	if s.cfg.Contacts != nil {
-		generate = fromContacts(s.routing)
+		generate = s.links.published(fromContacts(s.routing))
 	}
 	agent, err := reload.NewAlertmanager(*cfg, s.releaseOptions(generate))
 	if err != nil {
@@ -142,6 +142,9 @@ func (s *Sidecar) addAlertmanager() error {
 	l := s.addRelease(agentAlertmanager, agent, cfg)
 	if generate != nil {
 		s.followContacts = append(s.followContacts, l)
+		if files := s.links.files(); len(files) > 0 {
+			s.watch(l, cfg.RescanInterval, files...)
+		}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/oklog/run"
@@ -48,6 +49,9 @@ type Sidecar struct {
 	routing   *routing.Agent
 	silencing *silencing.Agent
 	bridge    *twilio.Bridge // nil unless phones are reached over it
+	links     *hushLinks     // nil unless notifications have some
+	ack       *ackPage       // what they lead to, if it is served here
+	audit     *auditLog
 	releases  []*reload.Agent
 	// prometheus is the loop of Prometheus' releases; followContacts are those that a change of a contact pokes.
 	prometheus *loop
@@ -72,7 +76,7 @@ func New(cfg *Config, o Options) (*Sidecar, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sidecar{cfg: cfg, options: o, logger: o.Logger, registry: prometheus.NewRegistry()}
+	s := &Sidecar{cfg: cfg, options: o, logger: o.Logger, registry: prometheus.NewRegistry(), links: newHushLinks(cfg), audit: &auditLog{}}
 	s.registry.MustRegister(
 		versioncollector.NewCollector("stoker"),
 		collectors.NewGoCollector(),
@@ -84,6 +88,9 @@ func New(cfg *Config, o Options) (*Sidecar, error) {
 	}
 	if err := s.addBridge(selected); err != nil {
 		return nil, fmt.Errorf("%s: %w", agentRouting, err)
+	}
+	if err := s.addAck(selected); err != nil {
+		return nil, fmt.Errorf("ack: %w", err)
 	}
 	for _, part := range []struct {
 		agent string
@@ -153,9 +160,17 @@ func (s *Sidecar) Run(ctx context.Context, w WebOptions) error {
 		closeAll(listeners)
 		return err
 	}
-	opened := listeners
+	opened := slices.Clone(listeners)
 	if bridge != nil {
-		opened = append(opened[:len(opened):len(opened)], bridge)
+		opened = append(opened, bridge)
+	}
+	ack, err := s.listenAck()
+	if err != nil {
+		closeAll(opened)
+		return err
+	}
+	if ack != nil {
+		opened = append(opened, ack)
 	}
 	unlock, err := s.lock(w.addressOf(listeners))
 	if err != nil {
@@ -182,6 +197,10 @@ func (s *Sidecar) Run(ctx context.Context, w WebOptions) error {
 	}
 	if bridge != nil {
 		serve, shutdown := s.serveBridge(bridge)
+		g.Add(serve, func(error) { shutdown() })
+	}
+	if ack != nil {
+		serve, shutdown := s.serveAck(ack)
 		g.Add(serve, func(error) { shutdown() })
 	}
 	{
