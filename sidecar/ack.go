@@ -51,6 +51,8 @@ type ackPage struct {
 	clients, contacts *limits // of all requests, by address and by contact
 	acts              *limits // of those that change something, by contact
 
+	// hushed is called when there is a new hush.
+	hushed  func()
 	results *prometheus.CounterVec
 	audit   *auditLog
 	logger  *slog.Logger
@@ -79,13 +81,8 @@ func (s *Sidecar) addAck(selected map[string]bool) error {
 	if !c.on() || !selected[agentAlertmanager] || s.routing == nil || s.options.PublishOnly {
 		return nil
 	}
-	o, err := silencingOptions(s.cfg)
-	if err != nil {
-		return err
-	}
-	o.Logger = s.logger.With("agent", "ack")
 	hush := hushConfig(s.cfg)
-	d, err := silencing.NewDesk(o, hush)
+	d, err := newDesk(s.cfg)
 	if err != nil {
 		return err
 	}
@@ -108,7 +105,7 @@ func (s *Sidecar) addAck(selected map[string]bool) error {
 			Name: "stoker_acks_total",
 			Help: "Requests to the page that hushes: those that hushed or ended something, or would have, by what came of them, and all that were refused.",
 		}, []string{"result"}),
-		audit: s.audit, logger: o.Logger,
+		hushed: s.hushed, audit: s.audit, logger: s.logger.With("agent", "ack"),
 	}
 	for _, r := range ackResults {
 		s.ack.results.WithLabelValues(r)

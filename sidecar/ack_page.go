@@ -412,6 +412,9 @@ func (p *ackPage) doHush(w http.ResponseWriter, v visit) {
 		for _, m := range made {
 			p.record(v, did, m)
 		}
+		if len(made) > 0 {
+			p.hushed()
+		}
 		done = append(done, made...)
 		if errors.Is(err, silencing.ErrNothingFires) {
 			err = nil // in this moment

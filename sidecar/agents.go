@@ -25,6 +25,7 @@ const (
 	agentPrometheus   = "prometheus"
 	agentAlertmanager = "alertmanager"
 	agentSilencing    = "silencing"
+	agentHushes       = "hushes" // comes with alertmanager and silencing
 )
 
 // AgentNames returns the names that --agent takes.

@@ -52,6 +52,7 @@ type Sidecar struct {
 	links     *hushLinks     // nil unless notifications have some
 	ack       *ackPage       // what they lead to, if it is served here
 	audit     *auditLog
+	hushes    *loop // nil unless they are kept here
 	releases  []*reload.Agent
 	// prometheus is the loop of Prometheus' releases; followContacts are those that a change of a contact pokes.
 	prometheus *loop
@@ -107,6 +108,9 @@ func New(cfg *Config, o Options) (*Sidecar, error) {
 		if err := part.add(); err != nil {
 			return nil, fmt.Errorf("%s: %w", part.agent, err)
 		}
+	}
+	if err := s.addHushes(selected); err != nil {
+		return nil, fmt.Errorf("%s: %w", agentHushes, err)
 	}
 	return s, nil
 }
@@ -261,6 +265,9 @@ func (s *Sidecar) SyncOnce(ctx context.Context) ([]Result, error) {
 	for _, l := range s.loops {
 		if s.options.PublishOnly && (l.name == agentDiscovery || l.name == agentExporters) {
 			continue
+		}
+		if l.name == agentHushes {
+			continue // they are kept for as long as they last, which one pass can't
 		}
 		results = append(results, l.pass(ctx))
 		if ctx.Err() != nil {
