@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -334,4 +335,9 @@ func (a *ackScene) answers() error {
 		return err
 	}
 	return r.Body.Close()
+}
+
+// told reports whether a contact's webhook got something, after the first n messages of all.
+func (a *ackScene) told(name string, n int, parts ...string) bool {
+	return slices.ContainsFunc(a.inbox.Messages()[n:], saying(a, name, parts...))
 }
