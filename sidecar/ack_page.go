@@ -143,7 +143,10 @@ func clockTime(t, now time.Time, clock *time.Location) string {
 	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
 		return t.Format("15:04 ") + zone
 	}
-	return t.Format("Mon 2 Jan 15:04 ") + zone
+	if t.Sub(now).Abs() < 6*24*time.Hour {
+		return t.Format("Mon 15:04 ") + zone
+	}
+	return t.Format("2 Jan 15:04 ") + zone
 }
 
 // request is what a visitor may hush with this link.
