@@ -79,6 +79,9 @@ func (v ackView) Hushed() bool {
 	return len(v.Sets) > 0 && !slices.ContainsFunc(v.Sets, func(s ackSet) bool { return s.Hush == nil })
 }
 
+// Some reports whether something of it is hushed already.
+func (v ackView) Some() bool { return len(v.Untold()) < len(v.Sets) }
+
 // First is the first of what fires.
 func (v ackView) First() ackAlert { return v.Sets[0].Alerts[0] }
 
