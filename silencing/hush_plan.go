@@ -95,7 +95,7 @@ func author(by string) string {
 
 // admit checks a request, and makes its texts what may stand in a silence.
 func (c HushConfig) admit(r *HushRequest) error {
-	r.By, r.Comment = author(r.By), exportText(r.Comment)
+	r.By, r.Comment = author(r.By), plain(r.Comment)
 	switch {
 	case len(r.Labels) == 0:
 		return fmt.Errorf("%w: it names no label", ErrRequest)
