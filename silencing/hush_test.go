@@ -294,12 +294,12 @@ func TestEndOfTwins(t *testing.T) {
 		first := h.list()[0]
 		twin := first
 		twin.ID, twin.StartsAt = "", time.Now()
-		h.personPosts(twin)
+		second := h.personPosts(twin)
 		mine := first
 		mine.ID, mine.CreatedBy = "", "bo"
 		byHand := h.personPosts(mine)
 		made, err := d.Hush(t.Context(), request(func(r *HushRequest) { r.For = 3 * time.Hour }))
-		if err != nil || len(made) != 1 || made[0].ID != first.ID {
+		if err != nil || len(made) != 1 || made[0].ID != first.ID && made[0].ID != second {
 			t.Errorf("%+v, %v", made, err)
 		}
 		if _, err := d.End(t.Context(), first.ID, "", nil); err != nil {
