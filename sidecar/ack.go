@@ -51,6 +51,8 @@ type ackPage struct {
 	clients, contacts *limits // of all requests, by address and by contact
 	acts              *limits // of those that change something, by contact
 
+	// hushed is called when there is a new hush.
+	hushed  func()
 	results *prometheus.CounterVec
 	audit   *auditLog
 	logger  *slog.Logger
@@ -79,13 +81,8 @@ func (s *Sidecar) addAck(selected map[string]bool) error {
 	if !c.on() || !selected[agentAlertmanager] || s.routing == nil || s.options.PublishOnly {
 		return nil
 	}
-	o, err := silencingOptions(s.cfg)
-	if err != nil {
-		return err
-	}
-	o.Logger = s.logger.With("agent", "ack")
 	hush := hushConfig(s.cfg)
-	d, err := silencing.NewDesk(o, hush)
+	d, err := newDesk(s.cfg)
 	if err != nil {
 		return err
 	}
@@ -103,12 +100,12 @@ func (s *Sidecar) addAck(selected map[string]bool) error {
 		worst: severities[len(severities)-1], identity: s.identity(), contact: s.contactOf,
 		origin: originOf(external), prefix: strings.TrimSuffix(external.Path, "/"), proxies: trusted,
 		// A reader's phone asks a few times; a page that a thousand people have is asked often.
-		clients: newLimits(time.Second, 60), contacts: newLimits(time.Second, 60), acts: newLimits(6*time.Second, 20),
+		clients: newLimits(time.Second, 120), contacts: newLimits(time.Second, 300), acts: newLimits(6*time.Second, 20),
 		results: promauto.With(s.registry).NewCounterVec(prometheus.CounterOpts{
 			Name: "stoker_acks_total",
 			Help: "Requests to the page that hushes: those that hushed or ended something, or would have, by what came of them, and all that were refused.",
 		}, []string{"result"}),
-		audit: s.audit, logger: o.Logger,
+		hushed: s.hushed, audit: s.audit, logger: s.logger.With("agent", "ack"),
 	}
 	for _, r := range ackResults {
 		s.ack.results.WithLabelValues(r)
@@ -180,12 +177,6 @@ func (s *Sidecar) serveAck(l net.Listener) (serve func() error, shutdown func())
 
 // handler returns what the page's listener serves.
 func (p *ackPage) handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+p.prefix+"/hush/{stem}/{token}", p.allowed(p.show))
-	mux.HandleFunc("POST "+p.prefix+"/hush/{stem}/{token}", p.allowed(p.act))
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		p.answer(w, http.StatusNotFound, ackView{Kind: "unknown"})
-	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Cache-Control", "no-store")
@@ -195,57 +186,66 @@ func (p *ackPage) handler() http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Robots-Tag", "noindex, nofollow")
-		mux.ServeHTTP(w, r)
+		// Not a ServeMux, which answers some paths that it doesn't know with a redirect to others.
+		rest, under := strings.CutPrefix(r.URL.Path, p.prefix+"/hush/")
+		stem, token, _ := strings.Cut(rest, "/")
+		v := visit{Request: r, stem: stem, token: token, client: p.proxies.client(r), clock: time.UTC}
+		switch {
+		case !under || stem == "" || token == "" || strings.Contains(token, "/"):
+		case r.Method == http.MethodGet, r.Method == http.MethodHead:
+			p.allowed(w, v, p.show)
+			return
+		case r.Method == http.MethodPost:
+			p.allowed(w, v, p.act)
+			return
+		}
+		p.answer(w, http.StatusNotFound, ackView{Kind: "unknown"})
 	})
 }
 
-// visit is a request whose token is good.
+// visit is a request for the page of a contact.
 type visit struct {
 	*http.Request
-	stem   string
-	client netip.Addr
-	labels map[string]string
-	clock  *time.Location // the contact's
+	stem, token string
+	client      netip.Addr
+	labels      map[string]string
+	clock       *time.Location // the contact's
 }
 
 // allowed lets a request through whose token is that of its contact.
-func (p *ackPage) allowed(next func(http.ResponseWriter, visit)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		v := visit{Request: r, stem: r.PathValue("stem"), client: p.proxies.client(r), clock: time.UTC}
-		if !p.clients.allow(limitName(v.client), time.Now()) {
-			p.refuse(w, v, ackLimited, http.StatusTooManyRequests)
-			return
-		}
-		ok, err := p.links.check(v.stem, r.PathValue("token"))
-		switch {
-		case err != nil && !ok:
-			p.logger.Warn("a key can't be read, so that no link is sure to be refused or taken", "err", err)
-			p.refuse(w, v, ackError, http.StatusServiceUnavailable)
-			return
-		case !ok:
+func (p *ackPage) allowed(w http.ResponseWriter, v visit, next func(http.ResponseWriter, visit)) {
+	if !p.clients.allow(limitName(v.client), time.Now()) {
+		p.refuse(w, v, ackLimited, http.StatusTooManyRequests)
+		return
+	}
+	ok, err := p.links.check(v.stem, v.token)
+	switch {
+	case err != nil && !ok:
+		p.logger.Warn("a key can't be read, so that no link is sure to be refused or taken", "err", err)
+		p.refuse(w, v, ackError, http.StatusServiceUnavailable)
+		return
+	case !ok:
+		p.refuse(w, v, ackForbidden, http.StatusForbidden)
+		return
+	case !p.contacts.allow(v.stem, time.Now()):
+		p.refuse(w, v, ackLimited, http.StatusTooManyRequests)
+		return
+	}
+	if c, known := p.contact(v.stem); known {
+		if c.Kind == routing.Subscriber {
+			// Others are told of these alerts too, and they are theirs.
 			p.refuse(w, v, ackForbidden, http.StatusForbidden)
 			return
-		case !p.contacts.allow(v.stem, time.Now()):
-			p.refuse(w, v, ackLimited, http.StatusTooManyRequests)
-			return
 		}
-		if c, known := p.contact(v.stem); known {
-			if c.Kind == routing.Subscriber {
-				// Others are told of these alerts too, and they are theirs.
-				p.refuse(w, v, ackForbidden, http.StatusForbidden)
-				return
-			}
-			if zone, err := time.LoadLocation(c.Location); err == nil {
-				v.clock = zone
-			}
+		if zone, err := time.LoadLocation(c.Location); err == nil {
+			v.clock = zone
 		}
-		if v.labels, err = p.asked(r.URL); err != nil {
-			p.results.WithLabelValues(ackInvalid).Inc()
-			p.answer(w, http.StatusBadRequest, ackView{Kind: "invalid"})
-			return
-		}
-		next(w, v)
 	}
+	if v.labels, err = p.asked(v.URL); err != nil {
+		p.refuse(w, v, ackInvalid, http.StatusBadRequest)
+		return
+	}
+	next(w, v)
 }
 
 // refuse answers with a page that says nothing about anybody.

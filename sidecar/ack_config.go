@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -121,7 +122,7 @@ func checkExternalURL(s string) error {
 		return fmt.Errorf("%q must be a URL, such as https://hush.example.org", s)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
 		return errors.New("must have no user, query or fragment")
-	case !externalPath.MatchString(u.EscapedPath()) || u.JoinPath().Path != u.Path:
+	case !externalPath.MatchString(u.EscapedPath()) || path.Clean("/"+u.Path) != "/"+strings.Trim(u.Path, "/"):
 		return fmt.Errorf("its path %q must be of letters, digits and -._~ only", u.Path)
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		return errors.New("must be https: over plain http, links could be read on their way and browsers don't say what the page needs to know; TLS is a proxy's, or web_config_file's")

@@ -79,6 +79,9 @@ func (v ackView) Hushed() bool {
 	return len(v.Sets) > 0 && !slices.ContainsFunc(v.Sets, func(s ackSet) bool { return s.Hush == nil })
 }
 
+// Some reports whether something of it is hushed already.
+func (v ackView) Some() bool { return len(v.Untold()) < len(v.Sets) }
+
 // First is the first of what fires.
 func (v ackView) First() ackAlert { return v.Sets[0].Alerts[0] }
 
@@ -143,7 +146,10 @@ func clockTime(t, now time.Time, clock *time.Location) string {
 	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
 		return t.Format("15:04 ") + zone
 	}
-	return t.Format("Mon 2 Jan 15:04 ") + zone
+	if t.Sub(now).Abs() < 6*24*time.Hour {
+		return t.Format("Mon 15:04 ") + zone
+	}
+	return t.Format("2 Jan 15:04 ") + zone
 }
 
 // request is what a visitor may hush with this link.
@@ -411,6 +417,9 @@ func (p *ackPage) doHush(w http.ResponseWriter, v visit) {
 		}
 		for _, m := range made {
 			p.record(v, did, m)
+		}
+		if len(made) > 0 {
+			p.hushed()
 		}
 		done = append(done, made...)
 		if errors.Is(err, silencing.ErrNothingFires) {

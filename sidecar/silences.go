@@ -89,12 +89,16 @@ type silencesOf struct {
 	Current bool
 	// Ours are those of the file, or that it asks for; Hushed those that hush; Theirs all others.
 	Ours, Hushed, Theirs []silencing.Entry
+	// Acks are what was done on the page that notifications lead to, since this process began, newest first; Acking is
+	// whether it is served here.
+	Acks   []AckEntry
+	Acking bool
 }
 
 // silencesPage shows the silences to people. It needs no JavaScript, and asks Alertmanager nothing: visitors are no
 // load for it.
 func (s *Sidecar) silencesPage(w http.ResponseWriter, _ *http.Request) {
-	p := silencesOf{Status: s.Status(), Now: time.Now()}
+	p := silencesOf{Status: s.Status(), Now: time.Now(), Acks: s.audit.last(), Acking: s.ack != nil}
 	s.readSilences(&p.Status)
 	if s.silencing != nil {
 		p.Known, p.File, p.Position = true, s.cfg.Silencing.File, s.silencing.Status().Position
