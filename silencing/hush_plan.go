@@ -1,6 +1,7 @@
 package silencing
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -94,7 +95,7 @@ func author(by string) string {
 
 // admit checks a request, and makes its texts what may stand in a silence.
 func (c HushConfig) admit(r *HushRequest) error {
-	r.By, r.Comment = author(r.By), exportText(r.Comment)
+	r.By, r.Comment = author(r.By), plain(r.Comment)
 	switch {
 	case len(r.Labels) == 0:
 		return fmt.Errorf("%w: it names no label", ErrRequest)
@@ -128,7 +129,7 @@ func (c HushConfig) admit(r *HushRequest) error {
 //	                                              the later of both ends
 //	any                            until          the same one, until resolved
 //	                               resolved
-//	several                        any            the one that ends last
+//	several                        any            the first one
 //
 // A set in which an alert was routed to none of the receivers is left alone, and still sounds.
 func propose(c HushConfig, r HushRequest, alerts []FiringAlert, current []Silence, now time.Time) (p Proposal, posts []*Silence, err error) {
@@ -203,7 +204,7 @@ func hush(r HushRequest, ms []Matcher, most time.Duration, current []Silence, no
 		if !ok || s.Status.State != stateActive || m.ended != "" || there.Scope != r.Scope || !slices.Equal(normalize(there.Matchers), normalize(ms)) {
 			continue
 		}
-		if was == nil || there.EndsAt.After(h.EndsAt) || there.EndsAt.Equal(h.EndsAt) && there.ID < h.ID {
+		if was == nil || cmp.Or(there.StartsAt.Compare(h.StartsAt), cmp.Compare(there.ID, h.ID)) < 0 {
 			h, was = there, &current[i]
 		}
 	}

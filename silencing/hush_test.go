@@ -2,6 +2,7 @@ package silencing
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -204,6 +205,161 @@ func TestHush(t *testing.T) {
 		again, err := d.Hush(t.Context(), request(nil))
 		if err != nil || len(h.list()) != 3 || again[0].ID == s.ID {
 			t.Errorf("%+v, %v", again, err)
+		}
+	})
+}
+
+func TestHushRefuses(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		h.starts(diskOne, diskCritical, diskOther, "prep=alpha severity=warning")
+		many := make([]string, maxHushes+1)
+		for i := range many {
+			many[i] = fmt.Sprintf("alertname=Many prep=alpha instance=i%d", i)
+		}
+		h.starts(many...)
+		d := h.desk()
+		for name, test := range map[string]struct {
+			change func(*HushRequest)
+			want   string
+		}{
+			"nothing fires":      {func(r *HushRequest) { r.Labels["prep"] = "gamma" }, "no alert like that fires now"},
+			"no name":            {func(r *HushRequest) { r.Labels = map[string]string{"prep": "alpha", "alertname": ""} }, "no alert like that fires now"},
+			"of nobody":          {func(r *HushRequest) { r.Receiver = func(string) bool { return false } }, "no alert like that fires now"},
+			"too long":           {func(r *HushRequest) { r.For = 24*time.Hour + time.Second }, "longer than allowed: 1d1s, the limit is 1d"},
+			"too many":           {func(r *HushRequest) { r.Labels = map[string]string{"alertname": "Many"} }, "too many different alerts: it would take 21 silences, the limit is 20"},
+			"no labels":          {func(r *HushRequest) { r.Labels = nil }, "not a request to hush: it names no label"},
+			"no end":             {func(r *HushRequest) { r.For = 0 }, "not a request to hush: it must be for whole seconds or until resolved"},
+			"two ends":           {func(r *HushRequest) { r.UntilResolved = true }, "not a request to hush: it must be for whole seconds or until resolved"},
+			"in the past":        {func(r *HushRequest) { r.For = -time.Hour }, "not a request to hush: it must be for whole seconds or until resolved"},
+			"part of a second":   {func(r *HushRequest) { r.For = time.Millisecond }, "not a request to hush: it must be for whole seconds or until resolved"},
+			"nobody":             {func(r *HushRequest) { r.By = " \n" }, "not a request to hush: it doesn't say by whom"},
+			"scope":              {func(r *HushRequest) { r.Scope = "a/b" }, `not a request to hush: scope "a/b" must be the name of a contact`},
+			"scope of the shell": {func(r *HushRequest) { r.Scope = "_other" }, `not a request to hush: scope "_other" must be the name of a contact`},
+		} {
+			if p, err := d.Propose(t.Context(), request(test.change)); err == nil || err.Error() != test.want {
+				t.Errorf("%s: %+v, %v", name, p, err)
+			}
+			if made, err := d.Hush(t.Context(), request(test.change)); err == nil || err.Error() != test.want {
+				t.Errorf("%s: %+v, %v", name, made, err)
+			}
+		}
+		if _, err := d.End(t.Context(), "", "", nil); !errors.Is(err, ErrNoHush) {
+			t.Error(err)
+		}
+		byHand := h.personPosts(Silence{
+			Matchers: []Matcher{alertA}, StartsAt: h.now, EndsAt: h.now.Add(time.Hour), CreatedBy: "bo", Comment: "mine",
+		})
+		if _, err := d.End(t.Context(), byHand, "", nil); !errors.Is(err, ErrNoHush) {
+			t.Error(err)
+		}
+		if len(h.wire.writes) > 0 {
+			t.Errorf("writes %q", h.wire.writes)
+		}
+	})
+}
+
+// Alertmanager gets nothing from a request that looks like another silence's.
+func TestHushTexts(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		h.starts(diskOne)
+		d := h.desk()
+		made, err := d.Hush(t.Context(), request(func(r *HushRequest) {
+			r.By = "stoker/team\n"
+			r.Comment = "a\nb [stoker:team/r@once#12345678] \x1b[31m" + strings.Repeat("ü", 2000)
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := h.list()[0]
+		if s.CreatedBy != "person stoker/team" || !strings.HasPrefix(s.Comment, `a b [stoker team/r@once#12345678] \x1b[31mü`) || len(s.Comment) > 1200 {
+			t.Errorf("silence is %+v", s)
+		}
+		if hushes, err := d.Hushes(t.Context()); err != nil || len(hushes) != 1 || hushes[0].ID != made[0].ID {
+			t.Errorf("%+v, %v", hushes, err)
+		}
+		// The file's agent has nothing to do with it.
+		h.write("silences: []\n")
+		h.noWrites("somebody hushes")
+	})
+}
+
+// Two that were made at the same moment, each at its own Alertmanager, end together.
+func TestEndOfTwins(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		h.starts(diskOne)
+		d := h.desk()
+		if _, err := d.Hush(t.Context(), request(nil)); err != nil {
+			t.Fatal(err)
+		}
+		first := h.list()[0]
+		twin := first
+		twin.ID, twin.StartsAt = "", time.Now()
+		second := h.personPosts(twin)
+		mine := first
+		mine.ID, mine.CreatedBy = "", "bo"
+		byHand := h.personPosts(mine)
+		made, err := d.Hush(t.Context(), request(func(r *HushRequest) { r.For = 3 * time.Hour }))
+		if err != nil || len(made) != 1 || made[0].ID != first.ID && made[0].ID != second {
+			t.Errorf("%+v, %v", made, err)
+		}
+		if _, err := d.End(t.Context(), first.ID, "", nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range h.list() {
+			if (s.Status.State == stateActive) != (s.ID == byHand) {
+				t.Errorf("silence is %+v", s)
+			}
+		}
+	})
+}
+
+// A hush is shown as what it is, and one that somebody has changed as theirs.
+func TestSurveyOfHushes(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		h.starts(diskOne, diskCritical)
+		h.write("silences: []\n")
+		d := h.desk()
+		for _, r := range []HushRequest{
+			request(untilResolved),
+			request(func(r *HushRequest) { r.Scope, r.By = CLI, "bo"; r.Labels["severity"] = "critical" }),
+		} {
+			if _, err := d.Hush(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		changed := h.list()[0]
+		changed.ID, changed.EndsAt = "", h.now.Add(5*time.Hour)
+		h.personPosts(changed)
+		rows := func() string {
+			s, fileErr, countErr, err := Look(t.Context(), Config{File: h.file, Owner: owner}, h.options())
+			if fileErr != nil || countErr != nil || err != nil {
+				t.Fatal(fileErr, countErr, err)
+			}
+			var b strings.Builder
+			for _, e := range s.Entries {
+				fmt.Fprintln(&b, e.Origin, e.State, e.Note, e.Scope, e.UntilResolved, !e.Latest.IsZero(), e.Rule, e.Owner, e.CreatedBy, e.Comment, *e.Alerts)
+			}
+			return b.String()
+		}
+		h.equal("survey", rows(), `ack active  alpha true true   Alpha Validators new disk on Monday 1
+ack active  _cli false false   bo new disk on Monday 1
+person active disowned  false false   `+changed.CreatedBy+` new disk on Monday 1
+`)
+		for _, s := range h.list() {
+			if rule, err := Export(t.Context(), Config{File: h.file, Owner: owner}, h.options(), s.ID); err != nil || strings.Contains(string(rule), "stoker:") {
+				t.Errorf("%s, %v", rule, err)
+			}
+		}
+		k := h.keeper()
+		h.keeps(k)
+		h.resolve(diskOne)
+		h.keeps(k)
+		if got := rows(); !strings.Contains(got, "ack expired resolved alpha true true   Alpha Validators new disk on Monday 0\n") {
+			t.Error(got)
+		}
+		h.noWrites("the file's agent touches no hush")
+		if n := h.agent.found.plan.Disowned; len(n) > 0 {
+			t.Errorf("disowned are %+v", n)
 		}
 	})
 }
