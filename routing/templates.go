@@ -43,7 +43,8 @@ var styles = []string{styleText, styleTelegram, styleSlack, styleMarkdown, style
 // names that the site gives to severities and owners.
 func templates(site Site) []byte {
 	var b strings.Builder
-	labels := []string{model.AlertNameLabel, severityLabel, site.IdentityLabel, networkLabel}
+	// The identity label comes first: its name is the site's, and in HTML &region may become ®ion.
+	labels := []string{site.IdentityLabel, model.AlertNameLabel, severityLabel, networkLabel}
 	if !slices.Contains(labels, instanceLabel) {
 		labels = append(labels, instanceLabel)
 	}
