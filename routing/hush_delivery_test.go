@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/mail"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -19,7 +20,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
 
+	"github.com/stoker-project/stoker/internal/redact"
 	"github.com/stoker-project/stoker/reload/servertest"
+	"github.com/stoker-project/stoker/routing"
 	"github.com/stoker-project/stoker/routing/inboxtest"
 )
 
@@ -247,4 +250,30 @@ func groupKey(t *testing.T, messages []inboxtest.Message) string {
 		t.Fatal("no group key")
 	}
 	return payload.GroupKey
+}
+
+// The difference between two keys, or between none and one, is shown without any address of the page.
+func TestPlanHidesTheLink(t *testing.T) {
+	d := newDelivery(t, "0.34.2")
+	release := func(token string) []byte {
+		d.hushURL = func(stem string) string { return "https://hush.example.org/hush/" + stem + token }
+		if token == "" {
+			d.hushURL = nil
+		}
+		data, err := os.ReadFile(d.generate())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := bytes.Count(data, []byte(token)); token != "" && got < len(d.methods) {
+			t.Fatalf("only %d links in\n%s", got, data)
+		}
+		return data
+	}
+	none, old, current := release(""), release("/0ld-"+token), release("/n3w-"+token)
+	for _, versions := range [][2][]byte{{none, old}, {old, current}, {current, none}, {nil, current}} {
+		text, note := redact.New().Diff(redact.File{Name: routing.MainFile, Kind: redact.Alertmanager, Before: versions[0], After: versions[1]})
+		if text == "" || !strings.Contains(text, "<secret") || strings.Contains(text+note, token) || strings.Contains(text, "hush.example.org") {
+			t.Errorf("%s\n%s", note, text)
+		}
+	}
 }
