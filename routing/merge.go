@@ -113,7 +113,10 @@ func (b *base) compile(candidates []candidate, site Site) (*merge, error) {
 
 // make returns what was made of a contact for this base before, or makes it.
 func (b *base) make(c *Contact, site Site) *made {
-	hushURL := site.hushURL(c.Stem)
+	hushURL := ""
+	if c.Kind != Subscriber {
+		hushURL = site.hushURL(c.Stem)
+	}
 	m, ok := b.made.get(c.File)
 	if !ok || m.contact != c || m.hushURL != hushURL {
 		m = &made{contact: c, hushURL: hushURL}

@@ -28,7 +28,7 @@ type terms struct {
 	repeat model.Duration
 	// stem, location and kind are the contact's, and method is the name that it gave to the method.
 	stem, location, kind, method string
-	// hushURL is the address of the page on which the contact hushes alerts, "" if there is none.
+	// hushURL is the address of the page on which the contact hushes alerts, "" if there is none, as for subscribers.
 	hushURL string
 	// versioned is set once something depends on the version. Nil: nobody wants to know.
 	versioned *bool
@@ -168,7 +168,7 @@ func (m slack) integrations(t terms) ([]integration, error) {
 	set(settings, "text", template(t.message("slack.body")))
 	set(settings, "fallback", template(t.message("slack.head")))
 	set(settings, "color", template(attachmentColor))
-	if t.hushURL != "" && t.kind != Subscriber {
+	if t.hushURL != "" {
 		// Slack fetches links in a text to show what is behind them, but not those of buttons. A button needs a text
 		// and an address also once all is resolved.
 		set(settings, "actions", list(object(

@@ -134,7 +134,7 @@ func (s Site) hushURL(stem string) string {
 
 // ownHush is the template that makes every "Hush" lead to the contact's own page, if there is one.
 func (t terms) ownHush() string {
-	if t.hushURL == "" || t.kind == Subscriber {
+	if t.hushURL == "" {
 		return ""
 	}
 	return `{{ define "stoker.hush" }}` + t.hushURL + `?{{ template "stoker.hush.query" . }}{{ end }}`
