@@ -169,8 +169,8 @@ func (m slack) integrations(t terms) ([]integration, error) {
 	set(settings, "fallback", template(t.message("slack.head")))
 	set(settings, "color", template(attachmentColor))
 	if t.hushURL != "" {
-		// Slack fetches links in a text to show what is behind them, but not those of buttons. A button needs a text
-		// and an address also once all is resolved.
+		// A button is easier to hit than a link, and no part of the text, whose links Slack fetches to show what is behind
+		// them. It needs a text and an address also once all is resolved.
 		set(settings, "actions", list(object(
 			"type", text("button"),
 			"text", template(`{{ if eq .Status "firing" }}Hush{{ else }}Alerts{{ end }}`),
