@@ -364,12 +364,16 @@ func TestAckKeys(t *testing.T) {
 		t.Error("the link isn't of the new key")
 	}
 
-	// The new one is good though the previous can't be read, and what is neither isn't said to be wrong.
+	// A previous one that isn't there is none. While one can't be read, nothing is said to be wrong that may be right.
 	if err := os.Remove(filepath.Join(a.dir, "older")); err != nil {
 		t.Fatal(err)
 	}
-	if status(newKey) != 200 || status(ackKey) != 503 {
+	if status(newKey) != 200 || status(ackKey) != 403 {
 		t.Errorf("without the previous key: %d, %d", status(newKey), status(ackKey))
+	}
+	put("older", "half a k")
+	if status(newKey) != 200 || status(ackKey) != 503 {
+		t.Errorf("with a broken previous key: %d, %d", status(newKey), status(ackKey))
 	}
 	put("older", ackKey)
 	for name, content := range map[string]string{"short": "less than 32 bytes\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n", "empty": "", "long": strings.Repeat("x", maxKey+1)} {

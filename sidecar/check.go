@@ -47,7 +47,7 @@ func Check(ctx context.Context, cfg *Config, options CheckOptions) (problems, wa
 	if err := newHushLinks(cfg).ready(); errors.Is(err, fs.ErrNotExist) {
 		notes = append(notes, "not checked: ack.key_file, which isn't here")
 	} else if err != nil {
-		problems = append(problems, listOf(err)...)
+		problems.Add(token.Position{Filename: cfg.Ack.KeyFile}, err.Error())
 	}
 	if cfg.Silencing != nil {
 		p, w := silencing.Check(cfg.Silencing.File, time.Now())
