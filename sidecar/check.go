@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/stoker-project/stoker/discovery"
@@ -53,10 +54,24 @@ func Check(ctx context.Context, cfg *Config, options CheckOptions) (problems, wa
 		p, w := silencing.Check(cfg.Silencing.File, time.Now())
 		problems, warnings = append(problems, p...), append(warnings, w...)
 	}
+	warnings.Sort()
+	return oncePerLine(problems), warnings, notes
+}
+
+// oncePerLine returns problems in order, only the first of each line: the others follow from it. Those of no file are all
+// kept.
+func oncePerLine(problems scanner.ErrorList) scanner.ErrorList {
+	var anywhere scanner.ErrorList
+	problems = slices.DeleteFunc(problems, func(e *scanner.Error) bool {
+		none := e.Pos.Filename == "" && !e.Pos.IsValid()
+		if none {
+			anywhere = append(anywhere, e)
+		}
+		return none
+	})
 	problems.Sort()
 	problems.RemoveMultiples()
-	warnings.Sort()
-	return problems, warnings, notes
+	return append(anywhere, problems...)
 }
 
 // checkAlertmanager checks the base by itself, the contacts, and the release that they make together. known is what is
