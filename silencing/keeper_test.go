@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,6 +26,8 @@ import (
 type told struct {
 	*house
 	inbox *inboxtest.Inbox
+	// prometheus is whether one repeats by itself what it has to say.
+	prometheus bool
 }
 
 // onBothTold runs a test against the newest and the oldest Alertmanager. Every alert has a group of its own; what is
@@ -107,7 +110,7 @@ func (h *told) says(alert string, want ...string) {
 		if slices.Equal(got, want) {
 			return nil
 		}
-		if want[len(want)-1] == "resolved" {
+		if want[len(want)-1] == "resolved" && !h.prometheus {
 			h.resolve(alert)
 		}
 		return fmt.Errorf("messages of %s are %q, want %q", alert, got, want)
@@ -210,6 +213,60 @@ func TestFlushBeforeTheEndOfTheHush(t *testing.T) {
 		h.keeps(k)
 		h.says(diskOne, "firing", "resolved")
 		h.starts(diskOne)
+		h.says(diskOne, "firing", "resolved", "firing")
+	})
+}
+
+// The same with a real Prometheus, which says what it says when it wants to.
+func TestUntilResolvedWithPrometheus(t *testing.T) {
+	onBothTold(t, func(t *testing.T, h *told) {
+		var broken atomic.Bool
+		broken.Store(true)
+		node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, "disk_full %d\n", map[bool]int{true: 1}[broken.Load()])
+		}))
+		t.Cleanup(node.Close)
+		dir := t.TempDir()
+		put(t, filepath.Join(dir, "prometheus.yml"), fmt.Sprintf(`
+global: { scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms }
+alerting: { alertmanagers: [{ static_configs: [{ targets: [%q] }] }] }
+rule_files: [rules.yml]
+scrape_configs: [{ job_name: node, static_configs: [{ targets: [%q] }] }]
+`, strings.TrimPrefix(h.server.URL(), "http://"), node.Listener.Addr()))
+		put(t, filepath.Join(dir, "rules.yml"), `
+groups:
+- name: disks
+  rules:
+  - alert: Disk
+    expr: max(disk_full) == 1
+    labels: { device: sda, instance: a1, network: mainnet, prep: alpha, severity: warning }
+`)
+		servertest.Prometheus(t, servertest.ConfigFile(filepath.Join(dir, "prometheus.yml")), servertest.Flags("--rules.alert.resend-delay=1s"))
+		fires := func(n int) {
+			servertest.Eventually(t, time.Minute, func() error {
+				alerts, err := h.desk().Firing(t.Context(), map[string]string{"alertname": "Disk"})
+				if err == nil && len(alerts) != n {
+					err = fmt.Errorf("%d alerts fire", len(alerts))
+				}
+				return err
+			})
+		}
+		h.says(diskOne, "firing")
+		if _, err := h.desk().Hush(t.Context(), request(untilResolved)); err != nil {
+			t.Fatal(err)
+		}
+		k := h.keeper()
+		h.keeps(k)
+		broken.Store(false)
+		fires(0)
+		h.flushes() // and only then is there somebody to end the hush
+		if got := h.messages(diskOne); !slices.Equal(got, []string{"firing"}) {
+			t.Errorf("messages are %q", got)
+		}
+		h.keeps(k)
+		h.prometheus = true
+		h.says(diskOne, "firing", "resolved")
+		broken.Store(true)
 		h.says(diskOne, "firing", "resolved", "firing")
 	})
 }
