@@ -99,7 +99,7 @@ type texts struct {
 	*alertmanagerCheck
 	templates *templates
 	data      *amtemplate.Data
-	// done are those that were executed before, by whether they are HTML: contacts have many in common.
+	// done are those, or the like, that were executed before, by whether they are HTML: contacts have many in common.
 	done   map[bool]map[string]bool
 	fields yamlFields
 	// set is a copy of the templates in which one text after the other is executed.
@@ -133,15 +133,32 @@ func newTexts(c *alertmanagerCheck, t *templates) *texts {
 // notExecuted are the texts that hold no template whatever they look like.
 var notExecuted = regexp.MustCompile(`(^|\.)(http_config|tls_config|parse_mode|hello|auth_username|auth_identity|[a-z_]*_file)(\.|$)|^discord_configs\.(username|avatar_url)$`)
 
+// plainAddress is an address right behind an action, such as that of the page of a contact. Nothing in it ends a tag or an
+// attribute, or begins an action.
+var plainAddress = regexp.MustCompile(`\}\}https?://[a-zA-Z0-9._~/:-]+`)
+
+// alike returns the same for texts that differ in nothing but such addresses. They fail alike, if at all, and there may be one
+// of each contact.
+func alike(text string) string {
+	if !strings.Contains(text, "}}http") {
+		return text
+	}
+	return plainAddress.ReplaceAllLiteralString(text, "}}http://")
+}
+
 // receiver executes every text of a receiver that holds a template.
 func (x *texts) receiver(r config.Receiver, used bool) {
 	x.walk(reflect.ValueOf(r), "", func(path string, v reflect.Value) {
 		text := v.String()
 		html := path == "email_configs.html"
-		if !strings.Contains(text, "{{") || x.done[html][text] || notExecuted.MatchString(path) {
+		if !strings.Contains(text, "{{") || notExecuted.MatchString(path) {
 			return
 		}
-		x.done[html][text] = true
+		kind := alike(text)
+		if x.done[html][kind] {
+			return
+		}
+		x.done[html][kind] = true
 		err := x.execute(text, html)
 		if err == nil {
 			return

@@ -85,6 +85,18 @@ func TestTemplatesAreExecuted(t *testing.T) {
 			receiver: "  pagerduty_configs:\n  - routing_key: 'geheim {{ nothing }}'\n",
 			warnings: []string{`alertmanager.yml:7:18: receiver a: pagerduty_configs.routing_key: the template in this secret can't be executed`},
 		},
+		"texts that differ in an address only": {
+			receiver: "  discord_configs:\n" +
+				"  - { webhook_url: http://localhost, message: '{{ .Status }}https://hush.example.org/a?{{ .Gone }}' }\n" +
+				"  - { webhook_url: http://localhost, message: '{{ .Status }}https://hush.example.org/b?{{ .Gone }}' }\n" +
+				"  - { webhook_url: http://localhost, message: '{{ .Status }}https://hush.example.org/b?{{ .Lost }}' }\n" +
+				"  - { webhook_url: http://localhost, message: '{{ .Status }}{{ .Gone }}' }\n",
+			problems: []string{
+				`alertmanager.yml:7:91: receiver a: discord_configs.message: executing "" at <.Gone>: can't evaluate field Gone in type *template.Data`,
+				`alertmanager.yml:9:91: receiver a: discord_configs.message: executing "" at <.Lost>: can't evaluate field Lost in type *template.Data`,
+				`alertmanager.yml:10:64: receiver a: discord_configs.message: executing "" at <.Gone>: can't evaluate field Gone in type *template.Data`,
+			},
+		},
 		"a user name that isn't executed": {receiver: "  discord_configs:\n  - webhook_url: http://localhost\n    username: '{{ nothing }}'\n"},
 		"a template without an end":       {receiver: "  discord_configs:\n  - webhook_url: http://localhost\n    message: '{{ template \"loop\" . }}'\n", template: `{{ define "loop" }}{{ template "loop" . }}{{ end }}`, warnings: []string{`t/team.tmpl:1:32: receiver a: discord_configs.message: executing "loop" at <{{template "loop" .}}>: exceeded maximum template depth (100000)` + sampled}},
 		"templates nested without an end": {receiver: "  discord_configs:\n  - webhook_url: http://localhost\n", template: strings.Repeat("{{ if true }}", 2000) + strings.Repeat("{{ end }}", 2000), problems: []string{"t/team.tmpl:1:13003: templates are nested more than 1000 deep here, which can crash the server"}},

@@ -98,7 +98,7 @@ func (a *Agent) sync(ctx context.Context) (changed bool, err error) {
 	for _, f := range files {
 		problems = append(problems, f.problems...)
 		if f.contact != nil {
-			fmt.Fprintln(h, f.stem)
+			fmt.Fprintln(h, f.stem, a.site.hushURL(f.stem))
 			h.Write(f.contact.sum[:])
 		}
 	}

@@ -64,6 +64,10 @@ type Options struct {
 	Contacts ContactsConfig
 	// Phone says how contacts are reached by phone. Nil: not at all.
 	Phone *PhoneConfig
+	// HushURL returns the address of the page on which a contact, by its stem, hushes alerts, without a query. Messages to
+	// operators lead there, with labels of what fires as parameters. It is asked in every pass. Nil, or a result of "":
+	// messages lead to Alertmanager's own form.
+	HushURL func(stem string) string
 	// IdentityLabel says whose alert it is. Empty: DefaultIdentityLabel.
 	IdentityLabel string
 	// Severities are the values of the severity label, the mildest first. Empty: DefaultSeverities.
@@ -96,6 +100,8 @@ type Site struct {
 	// Phone says how contacts are reached by phone. Nil: not at all, and such a contact is refused. One without a
 	// provider: somehow, and only the structure is checked.
 	Phone *PhoneConfig
+	// HushURL returns the address of a contact's page. Nil: there are none.
+	HushURL func(stem string) string
 	// SecretsDir is the absolute path under which Alertmanager finds the secrets of contacts.
 	SecretsDir string
 	// ReadSecret returns the content of one file of SecretsDir.
@@ -123,6 +129,7 @@ func (o *Options) site() (Site, error) {
 		AllowPrivate:  o.Contacts.AllowPrivate,
 		SecretsDir:    o.Contacts.SecretsDir,
 		Phone:         o.Phone,
+		HushURL:       o.HushURL,
 	}
 	if s.Phone == nil && o.ExportersOnly {
 		s.Phone = &PhoneConfig{}
@@ -147,6 +154,9 @@ func (o *Options) site() (Site, error) {
 		if slices.Index(s.Severities, name) < i {
 			errs = append(errs, fmt.Errorf("severities[%d]: %q is listed twice", i, name))
 		}
+	}
+	if s.HushURL != nil && s.HushURL("a") != "" && s.hushURL("a") == "" {
+		errs = append(errs, errors.New("ack.external_url: can't be part of every message, it must be short and hold nothing but letters, digits and ._~/:- after http"))
 	}
 	if s.SecretsDir != "" {
 		abs, err := filepath.Abs(s.SecretsDir)

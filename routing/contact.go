@@ -20,6 +20,7 @@ import (
 // The labels that routing knows, besides the identity label.
 const (
 	severityLabel  = "severity"
+	instanceLabel  = "instance"
 	networkLabel   = "network"
 	componentLabel = "component"
 	audienceLabel  = "audience"

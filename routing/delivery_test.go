@@ -136,10 +136,12 @@ type delivery struct {
 	dir     string
 	version string
 	methods []string // their names
+	base    string   // deliveryBase, if there is no other
+	hushURL func(stem string) string
 }
 
 func newDelivery(t *testing.T, version string) *delivery {
-	d := &delivery{t: t, inbox: inboxtest.New(t), dir: t.TempDir(), version: version}
+	d := &delivery{t: t, inbox: inboxtest.New(t), dir: t.TempDir(), version: version, base: deliveryBase}
 	d.inbox.AddTelegramBot(botToken, "-1001234567890", "-1009999999999")
 	for _, key := range []string{pageKey, pageKeyEU, hostileKey} {
 		d.inbox.AddPagerDutyService(key)
@@ -210,7 +212,7 @@ func (d *delivery) write(name, content string) {
 // generate writes a release and returns its main file.
 func (d *delivery) generate() string {
 	d.t.Helper()
-	agent, err := routing.New(routing.Options{Contacts: routing.ContactsConfig{
+	agent, err := routing.New(routing.Options{HushURL: d.hushURL, Contacts: routing.ContactsConfig{
 		Dir: filepath.Join(d.dir, "contacts"), SecretsDir: filepath.Join(d.dir, "secrets"), AllowPrivate: true,
 	}})
 	if err != nil {
@@ -219,7 +221,7 @@ func (d *delivery) generate() string {
 	if _, err := agent.Sync(d.t.Context()); err != nil {
 		d.t.Fatal(err)
 	}
-	base := fmt.Sprintf(deliveryBase, d.inbox.SMTPAddress(), d.inbox.ProxyURL(), filepath.Join(d.dir, "ca.pem"))
+	base := fmt.Sprintf(d.base, d.inbox.SMTPAddress(), d.inbox.ProxyURL(), filepath.Join(d.dir, "ca.pem"))
 	files, err := agent.Generate(d.t.Context(), routing.Source{Base: map[string][]byte{routing.MainFile: []byte(base)}, Version: d.version})
 	if err != nil {
 		d.t.Fatal(err)

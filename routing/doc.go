@@ -68,7 +68,8 @@
 // What people are told comes from one file of templates, stoker/contacts.tmpl of the release, which the merged configuration
 // lists as its last. It is written once for each dialect of markup. Labels and annotations come from anybody, so they are
 // shown as text, on one line and cut to a length; its comments say how. A contact's own clock, and what a subscriber must
-// not see, are templates that its receivers define anew.
+// not see, are templates that its receivers define anew. So is, where [Options] has a HushURL, what leads to the page on which
+// an operator hushes alerts: its address is a secret of that operator, and stands in no other's receivers.
 //
 // # Phones
 //

@@ -113,10 +113,15 @@ func (b *base) compile(candidates []candidate, site Site) (*merge, error) {
 
 // make returns what was made of a contact for this base before, or makes it.
 func (b *base) make(c *Contact, site Site) *made {
+	hushURL := ""
+	if c.Kind != Subscriber {
+		hushURL = site.hushURL(c.Stem)
+	}
 	m, ok := b.made.get(c.File)
-	if !ok || m.contact != c {
-		m = &made{contact: c}
+	if !ok || m.contact != c || m.hushURL != hushURL {
+		m = &made{contact: c, hushURL: hushURL}
 		t := b.terms(site)
+		t.hushURL = hushURL
 		t.versioned = &m.versioned
 		m.fragment, m.problems = c.compile(t)
 	}

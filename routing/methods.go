@@ -28,6 +28,8 @@ type terms struct {
 	repeat model.Duration
 	// stem, location and kind are the contact's, and method is the name that it gave to the method.
 	stem, location, kind, method string
+	// hushURL is the address of the page on which the contact hushes alerts, "" if there is none, as for subscribers.
+	hushURL string
 	// versioned is set once something depends on the version. Nil: nobody wants to know.
 	versioned *bool
 	// held says that the contact is as an earlier release has it.
@@ -114,7 +116,8 @@ func (c *contactReader) webhook(n *yaml.Node) method {
 	return m
 }
 
-// What is posted is Alertmanager's own JSON.
+// What is posted is Alertmanager's own JSON. It has no link to hush: only a payload could have one, which takes its place and
+// doesn't know the groupKey that programs go by.
 func (m webhook) integrations(t terms) ([]integration, error) {
 	// 0.27 knows url_file, but crashes when such a webhook answers with an error.
 	if m.url.file != "" && t.has(0, 28) {
@@ -165,6 +168,14 @@ func (m slack) integrations(t terms) ([]integration, error) {
 	set(settings, "text", template(t.message("slack.body")))
 	set(settings, "fallback", template(t.message("slack.head")))
 	set(settings, "color", template(attachmentColor))
+	if t.hushURL != "" {
+		// A button is easier to hit than a link, and no part of the text, whose links Slack fetches to show what is behind
+		// them. It needs a text and an address also once all is resolved.
+		set(settings, "actions", list(object(
+			"type", text("button"),
+			"text", template(`{{ if eq .Status "firing" }}Hush{{ else }}Alerts{{ end }}`),
+			"url", template(t.hush(show("alerts"))))))
+	}
 	return one("slack_configs", settings)
 }
 

@@ -38,6 +38,7 @@ func (m *memory[V]) keep(name string, v V) {
 // A made contact is what one came to for a base: its fragment, or the problems that it has there.
 type made struct {
 	contact  *Contact
+	hushURL  string
 	fragment *fragment
 	problems scanner.ErrorList
 	tested   bool

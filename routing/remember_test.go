@@ -6,6 +6,7 @@ import (
 	"go/scanner"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/alertmanager/config"
@@ -265,5 +266,53 @@ func TestFailedTestIsRemembered(t *testing.T) {
 	h.sync()
 	if merged, loads := h.generate(); loads != 1 || !strings.Contains(merged, "contact/bravo/") {
 		t.Errorf("corrected: %d loads, merged\n%s", loads, merged)
+	}
+}
+
+// Another key of the page means other links for everybody who has one, at once and for what is remembered or kept as well.
+func TestPassKnowsAnotherKey(t *testing.T) {
+	h := newHouse(t)
+	key := "first"
+	h.opts.HushURL = func(stem string) string {
+		if key == "" {
+			return ""
+		}
+		return "https://hush.example.org/hush/" + stem + "/" + key
+	}
+	h.restart()
+	h.write("contacts/acme.yml", strings.ReplaceAll(hookContact("hx1"), `webhook: { url: "https://hooks.acme.example/hx1" }`, `email: { to: a@acme.example }`))
+	h.write("contacts/bravo.yml", hookContact("hx2"))
+	links := func(want string) {
+		t.Helper()
+		h.publish()
+		main := string(h.live.(fstest.MapFS)[MainFile].Data)
+		if n := strings.Count(main, "https://hush.example.org/"); n != strings.Count(main, "https://hush.example.org/hush/acme/"+want+"?{{") || n != 2 {
+			t.Errorf("%d links, not all to %s:\n%s", n, want, main)
+		}
+	}
+	h.expect(true, "", "acme/hook", "bravo/hook")
+	links("first")
+	bravo := h.fragments()["bravo"]
+	h.expect(false, "", "acme/hook", "bravo/hook")
+	key = "second"
+	h.expect(true, "", "acme/hook", "bravo/hook")
+	links("second")
+	if bravo == h.fragments()["bravo"] {
+		t.Error("what was made with another key is taken for this one's")
+	}
+	h.write("contacts/acme.yml", "kind: operator\n")
+	key = "third"
+	if changed, problems := h.sync(); !changed || problems == "" {
+		t.Errorf("changed %t, problems %s", changed, problems)
+	}
+	links("third")
+	key = ""
+	h.sync()
+	h.publish()
+	if main := string(h.live.(fstest.MapFS)[MainFile].Data); strings.Contains(main, "hush.example.org") || strings.Contains(main, "stoker.hush.query") {
+		t.Errorf("there is no page, but a link:\n%s", main)
+	}
+	if log := h.log.String(); strings.Contains(log, "hush.example.org") || strings.Contains(log, "third") {
+		t.Errorf("a link is logged:\n%s", log)
 	}
 }

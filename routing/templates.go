@@ -7,8 +7,10 @@ import (
 	"go/token"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -41,7 +43,15 @@ var styles = []string{styleText, styleTelegram, styleSlack, styleMarkdown, style
 // names that the site gives to severities and owners.
 func templates(site Site) []byte {
 	var b strings.Builder
-	b.WriteString(sharedTemplates)
+	// The identity label comes first: its name is the site's, and in HTML &region may become ®ion.
+	labels := []string{site.IdentityLabel, model.AlertNameLabel, severityLabel, networkLabel}
+	if !slices.Contains(labels, instanceLabel) {
+		labels = append(labels, instanceLabel)
+	}
+	b.WriteString(strings.NewReplacer(
+		"LABELS", `"`+strings.Join(labels, `" "`)+`"`,
+		"ROOM", strconv.Itoa(maxHushURL-maxHushPage),
+	).Replace(sharedTemplates))
 	for _, style := range styles {
 		b.WriteString(strings.ReplaceAll(messageTemplates, "STYLE", style))
 	}
@@ -99,8 +109,45 @@ func pagerdutySeverity(severities []string, i int) string {
 // show returns a text that executes one of the shipped templates.
 func show(name string) string { return fmt.Sprintf(`{{ template "%s%s" . }}`, templatePrefix, name) }
 
-// hush returns a text that is the address of the silence, and nothing once all is resolved.
-func (t terms) hush() string { return `{{ if eq .Status "firing" }}` + show("hush") + `{{ end }}` }
+const (
+	// maxHushURL is how long the address of a silence may be: Pushover takes no longer one.
+	maxHushURL = 512
+	// maxHushPage is how much of that the page may have, and the rest is for the labels of alerts.
+	maxHushPage = 212
+)
+
+// hushPage is an address that needs no escapes in any message, template or markup.
+var hushPage = regexp.MustCompile(`^https?://[a-zA-Z0-9._~/:-]+$`)
+
+// hushURL returns the address of the page on which a contact hushes alerts; "" if there is none, and Alertmanager's own form
+// has to do.
+func (s Site) hushURL(stem string) string {
+	if s.HushURL == nil {
+		return ""
+	}
+	page := s.HushURL(stem)
+	if len(page) >= maxHushPage || !hushPage.MatchString(page) {
+		return ""
+	}
+	return page
+}
+
+// ownHush is the template that makes every "Hush" lead to the contact's own page, if there is one.
+func (t terms) ownHush() string {
+	if t.hushURL == "" {
+		return ""
+	}
+	return `{{ define "stoker.hush" }}` + t.hushURL + `?{{ template "stoker.hush.query" . }}{{ end }}`
+}
+
+// hush returns a text that is the address of the silence, and otherwise, by default nothing, once all is resolved.
+func (t terms) hush(otherwise ...string) string {
+	text := t.ownHush() + `{{ if eq .Status "firing" }}` + show("hush")
+	for _, s := range otherwise {
+		text += `{{ else }}` + s
+	}
+	return text + `{{ end }}`
+}
 
 // message returns a text that shows a message to the contact that the terms are of: with its own clock, and without what is
 // not for subscribers.
@@ -113,9 +160,13 @@ func (t terms) message(name string) string {
 	if t.ownClock() {
 		fmt.Fprintf(&own, `{{ define "stoker.time" }}{{ (tz %q .).Format "2 Jan 15:04 MST" }}{{ end }}`, t.location)
 	}
-	if t.kind == Subscriber && part != "details" {
-		// A silence is for everybody. What is empty doesn't replace a template.
+	switch {
+	case part == "details": // no link
+	case t.kind == Subscriber, style == styleSlack && t.hushURL != "":
+		// A silence is for everybody; Slack has a button. What is empty doesn't replace a template.
 		fmt.Fprintf(&own, `{{ define "stoker.%s.hush" }}{{ "" }}{{ end }}`, style)
+	default:
+		own.WriteString(t.ownHush())
 	}
 	return own.String() + show(name)
 }

@@ -68,6 +68,7 @@ func messages(t terms) map[string]string {
 
 var (
 	sampleNow   = time.Now()
+	samplePage  = "https://hush.example.org/hush/acme/dG9r_W4-"
 	sampleStart = time.Date(2026, time.November, 26, 14, 3, 0, 0, time.UTC)
 	sampleGroup = model.LabelSet{"alertname": "NodeDown", "prep": "hx0b047c751658f7ce1b2595da34d57a0e7dad357d"}
 )
@@ -106,6 +107,8 @@ func annotated(name model.LabelName, value model.LabelValue) func(*alert.Alert) 
 func TestMessages(t *testing.T) {
 	m := newMessenger(t, testSite())
 	berlin := terms{version: "0.34.2", location: "Europe/Berlin", kind: Operator}
+	hushing := berlin
+	hushing.hushURL = samplePage
 	for name, test := range map[string]struct {
 		terms  terms
 		alerts []*alert.Alert
@@ -114,6 +117,7 @@ func TestMessages(t *testing.T) {
 		"resolved":   {berlin, []*alert.Alert{sampleAlert("10.0.0.1:9100", resolved)}},
 		"several":    {berlin, []*alert.Alert{sampleAlert("10.0.0.1:9100", labelled("severity", "warning")), sampleAlert("10.0.0.1:9000"), sampleAlert("10.0.0.1:9200", resolved)}},
 		"old":        {terms{version: "0.27.0", location: "Europe/Berlin", kind: Operator}, []*alert.Alert{sampleAlert("10.0.0.1:9100")}},
+		"hush":       {hushing, []*alert.Alert{sampleAlert("10.0.0.1:9100")}},
 		"subscriber": {terms{version: "0.34.2", location: "Asia/Seoul", kind: Subscriber}, []*alert.Alert{sampleAlert("10.0.0.1:9100", labelled("component", "api"))}},
 		"bare": {berlin, []*alert.Alert{{Alert: model.Alert{
 			Labels: model.LabelSet{"alertname": "Odd"}, StartsAt: sampleStart, EndsAt: sampleNow.Add(time.Hour),
@@ -146,8 +150,15 @@ func TestMessages(t *testing.T) {
 // writes no line of its own.
 func TestMessagesDisarmHostileText(t *testing.T) {
 	m := newMessenger(t, testSite())
-	operator := terms{version: "0.34.2", location: "UTC", kind: Operator}
 	const evil = "https://evil.example/"
+	for _, page := range []string{"", samplePage} {
+		operator := terms{version: "0.34.2", location: "UTC", kind: Operator, hushURL: page}
+		m.disarms(operator, evil)
+	}
+}
+
+func (m messenger) disarms(operator terms, evil string) {
+	t := m.t
 	hostile := []string{
 		"<!channel> <!here> <@U123> <!subteam^S1>", "<" + evil + "|Acme>", "@everyone @here @channel @all @acme_noc",
 		"[Acme](" + evil + ")", "![x](" + evil + ")", `<a href="` + evil + `">Acme</a>`, "<script>alert(1)</script>", "<b>&lt;i&gt;</b> </b>",
@@ -263,7 +274,7 @@ func TestMessagesLinkOnlyWhatIsAnAddress(t *testing.T) {
 // and however many there are.
 func TestMessagesAreBounded(t *testing.T) {
 	m := newMessenger(t, testSite())
-	operator := terms{version: "0.34.2", location: "Europe/Berlin", kind: Operator}
+	operator := terms{version: "0.34.2", location: "Europe/Berlin", kind: Operator, hushURL: "https://" + strings.Repeat("h", maxHushPage-9)}
 	for _, r := range []string{"x", "&", "<", "'", "`", "ü", "字", "@", "*", "+"} {
 		link := "x"
 		if r == "&" || r == "+" {
@@ -287,8 +298,10 @@ func TestMessagesAreBounded(t *testing.T) {
 					t.Errorf("%s of %d alerts full of %s has %d characters", name, n, r, length)
 				}
 			}
-			if url := m.write(show("hush"), model.LabelSet{"alertname": long}, alerts[:n]...); len(url) > 512 {
-				t.Errorf("the link to hush has %d characters", len(url))
+			for _, text := range []string{show("hush"), operator.hush()} {
+				if url := m.write(text, model.LabelSet{"alertname": long}, alerts[:n]...); len(url) > 512 {
+					t.Errorf("the link to hush has %d characters", len(url))
+				}
 			}
 		}
 	}
@@ -313,6 +326,109 @@ func TestHushLink(t *testing.T) {
 	}
 	if got := m.write(show("hush"), nil, &alert.Alert{Alert: model.Alert{StartsAt: sampleStart}}); got != "https://alertmanager.example.org/#/silences/new" {
 		t.Errorf("without labels: %s", got)
+	}
+}
+
+// The link to the page has the labels that all have in common that fire, each as one parameter, whatever is in them.
+func TestHushPageLink(t *testing.T) {
+	m := newMessenger(t, testSite())
+	operator := terms{version: "0.34.2", location: "UTC", kind: Operator, hushURL: samplePage}
+	long := model.LabelValue(strings.Repeat("ü", 50)) // 300 characters in an address
+	for name, test := range map[string]struct {
+		alerts []*alert.Alert
+		want   url.Values
+	}{
+		"one": {[]*alert.Alert{sampleAlert("10.0.0.1:9100")}, url.Values{
+			"alertname": {"NodeDown"}, "severity": {"critical"}, "prep": {string(sampleGroup["prep"])}, "network": {"mainnet"}, "instance": {"10.0.0.1:9100"}}},
+		"several": {[]*alert.Alert{sampleAlert("a"), sampleAlert("b"), sampleAlert("c", labelled("network", ""))}, url.Values{
+			"alertname": {"NodeDown"}, "severity": {"critical"}, "prep": {string(sampleGroup["prep"])}}},
+		"one is over": {[]*alert.Alert{sampleAlert("a", resolved), sampleAlert("b", labelled("severity", "warning"))}, url.Values{
+			"alertname": {"NodeDown"}, "severity": {"warning"}, "prep": {string(sampleGroup["prep"])}, "network": {"mainnet"}, "instance": {"b"}}},
+		"too long for an address": {[]*alert.Alert{sampleAlert(string(long), labelled("network", long))}, url.Values{
+			"alertname": {"NodeDown"}, "severity": {"critical"}, "prep": {string(sampleGroup["prep"])}}},
+		"no labels": {[]*alert.Alert{{Alert: model.Alert{StartsAt: sampleStart, EndsAt: sampleNow.Add(time.Hour)}}}, url.Values{}},
+	} {
+		t.Run(name, func(t *testing.T) { m.leadsToPage(operator, test.want, test.alerts...) })
+	}
+	site := testSite()
+	site.IdentityLabel = "instance"
+	newMessenger(t, site).leadsToPage(operator, url.Values{"alertname": {"NodeDown"}, "severity": {"critical"}, "network": {"mainnet"}, "instance": {"a"}}, sampleAlert("a"))
+	for _, text := range []string{
+		"a b+c", "x&severity=info&y", "#x", "?x", `"><a href="https://evil.example/">`, "x) [y](https://evil.example/)", "x|y>", "</a>", "%41", "a;b=c", "x\ny\r\n", "`x`",
+		"{{ . }}", "'x'", "ü字🙂", "/../../x", "@everyone", "&amp;", "*_~",
+	} {
+		v := model.LabelValue(text)
+		m.leadsToPage(operator, url.Values{"alertname": {text}, "severity": {text}, "prep": {text}, "instance": {text}},
+			sampleAlert(text, labelled("alertname", v), labelled("severity", v), labelled("prep", v), labelled("network", "")))
+	}
+}
+
+// linkTo finds an address in what each style makes of it.
+var linkTo = map[string]*regexp.Regexp{
+	"text":     regexp.MustCompile(`(?m)^Hush: (\S+)$`),
+	"telegram": regexp.MustCompile(`<a href="([^"]*)">Hush</a>`),
+	"email":    regexp.MustCompile(`<a href="([^"]*)" style="[^"]*">Hush</a>`),
+	"markdown": regexp.MustCompile(`\[Hush\]\(([^)\s]*)\)`),
+	"teams":    regexp.MustCompile(`\[Hush\]\(([^)\s]*)\)`),
+	"":         regexp.MustCompile(`^(\S*)$`),
+}
+
+// leadsToPage checks where "Hush" leads to in every text that has it.
+func (m messenger) leadsToPage(operator terms, want url.Values, alerts ...*alert.Alert) {
+	m.t.Helper()
+	texts := messages(operator)
+	texts[".hush"] = operator.hush()
+	links := 0
+	for name, template := range texts {
+		style, part, _ := strings.Cut(name, ".")
+		got := m.write(template, sampleGroup, alerts...)
+		if part == "head" || part == "details" || style == "slack" {
+			if strings.Contains(got, "Hush") || strings.Contains(got, samplePage) {
+				m.t.Errorf("%s has a link:\n%s", name, got)
+			}
+			continue
+		}
+		found := linkTo[style].FindAllStringSubmatch(got, -1)
+		if len(found) != 1 || strings.Count(got, samplePage) != 1 {
+			m.t.Errorf("%s: links %q in\n%s", name, found, got)
+			continue
+		}
+		links++
+		link := found[0][1]
+		if style == "telegram" || style == "email" {
+			link = html.UnescapeString(link)
+		}
+		page, query, _ := strings.Cut(link, "?")
+		parsed, err := url.ParseQuery(query)
+		if diff := cmp.Diff(want, parsed); page != samplePage || err != nil || diff != "" {
+			m.t.Errorf("%s leads to %s, %v, (-want +got):\n%s", name, link, err, diff)
+		}
+		if regexp.MustCompile(`[^a-zA-Z0-9._~/:?&=%+-]`).MatchString(link) {
+			m.t.Errorf("%s: %s has what may end a link", name, link)
+		}
+	}
+	if links != 7 {
+		m.t.Errorf("%d texts have a link", links)
+	}
+}
+
+// What isn't short or isn't made of what every message can hold is no page, and Alertmanager's form is linked.
+func TestHushURL(t *testing.T) {
+	site := testSite()
+	for page, ok := range map[string]bool{
+		samplePage: true, "http://127.0.0.1:9097/hush/a/b": true, "": false, "ftp://x/": false, "https://x/?a=b": false, "https://x/#a": false, "https://x/{{ . }}": false,
+		"https://x/)": false, "https://[::1]/": false, "https://x/ y": false, "https://u@x/": false, "https://" + strings.Repeat("x", maxHushPage-9): true, "https://" + strings.Repeat("x", maxHushPage-8): false,
+	} {
+		site.HushURL = func(stem string) string { return page }
+		if got := site.hushURL("acme"); (got == page) != ok && page != "" || !ok && got != "" {
+			t.Errorf("%s: %q", page, got)
+		}
+		o := Options{HushURL: site.HushURL}
+		if _, err := o.site(); (err == nil) != (ok || page == "") {
+			t.Errorf("%s: %v", page, err)
+		} else if err != nil && strings.Contains(err.Error(), page) {
+			t.Errorf("the error tells the address: %v", err)
+		}
 	}
 }
 

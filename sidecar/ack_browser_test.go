@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/stoker-project/stoker/reload/servertest"
+	"github.com/stoker-project/stoker/routing/inboxtest"
 )
 
 // phone is a browser like that of a phone: 375 pixels wide, without JavaScript.
@@ -179,7 +181,17 @@ func TestAckInBrowser(t *testing.T) {
 	a := newAckScene(t, "")
 	a.run()
 	a.fire(diskOfAcme)
-	link := a.origin + a.link("acme", tokenOf(ackKey, "acme"), diskOfAcme)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	mail, err := a.inbox.Wait(ctx, func(m inboxtest.Message) bool { return m.Via == inboxtest.Mail && m.To == "acme@example.org" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`Hush: (http://\S+)`).FindStringSubmatch(mail.Text)
+	if found == nil {
+		t.Fatalf("the mail has no link:\n%s", mail.Text)
+	}
+	link := found[1]
 	p := newPhone(t)
 
 	p.open(link, "For how long?")

@@ -6,8 +6,10 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"sync"
@@ -64,9 +66,11 @@ func (l *hushLinks) check(stem, token string) (bool, error) {
 	}
 	if l.previous.name != "" {
 		previous, perr := l.previous.read()
-		if perr == nil {
+		switch {
+		case perr == nil:
 			good |= equal(token, hushToken(previous, stem))
-		} else if err == nil {
+		case errors.Is(perr, fs.ErrNotExist): // then there is none
+		case err == nil:
 			err = perr
 		}
 	}

@@ -69,16 +69,18 @@ func newAckScene(t *testing.T, extra string) *ackScene {
 	l.Close()
 	a := &ackScene{t: t, dir: t.TempDir(), inbox: inboxtest.New(t), log: &syncBuffer{}, origin: "http://" + address}
 	contact := func(kind, name, rest string) string {
-		return fmt.Sprintf("kind: %s\nname: %s\nlocation: Europe/Berlin\ncontact_methods: { hook: { webhook: { url: '%s' } } }\n%s", kind, name, a.inbox.WebhookURL(name), rest)
+		return fmt.Sprintf("kind: %s\nname: %s\nlocation: Europe/Berlin\ncontact_methods: { hook: { webhook: { url: '%s' } }, mail: { email: { to: %s@example.org } } }\n%s",
+			kind, name, a.inbox.WebhookURL(name), name, rest)
 	}
 	for name, content := range map[string]string{
-		"key":                           ackKey,
-		"older":                         ackOlderKey,
-		"alertmanager/alertmanager.yml": "route: { receiver: ops, group_wait: 0s, group_interval: 1s, repeat_interval: 4h }\nreceivers: [ { name: ops } ]\n",
-		"contacts/acme.yml":             contact("operator", "acme", "owner: hx1\nnotification_rules: [ { notify: [hook] } ]\n"),
-		"contacts/bravo.yml":            contact("operator", "bravo", "owner: hx2\nnotification_rules: [ { notify: [hook] } ]\n"),
-		"contacts/carol.yml":            contact("subscriber", "carol", "subscriptions: [ { notify: [hook] } ]\n"),
-		"out/.keep":                     "",
+		"key":   ackKey,
+		"older": ackOlderKey,
+		"alertmanager/alertmanager.yml": "global: { smtp_smarthost: '" + a.inbox.SMTPAddress() + "', smtp_from: alerts@example.org, smtp_require_tls: false }\n" +
+			"route: { receiver: ops, group_wait: 0s, group_interval: 1s, repeat_interval: 4h }\nreceivers: [ { name: ops } ]\n",
+		"contacts/acme.yml":  contact("operator", "acme", "owner: hx1\nnotification_rules: [ { notify: [hook, mail] } ]\n"),
+		"contacts/bravo.yml": contact("operator", "bravo", "owner: hx2\nnotification_rules: [ { notify: [hook, mail] } ]\n"),
+		"contacts/carol.yml": contact("subscriber", "carol", "subscriptions: [ { notify: [hook, mail] } ]\n"),
+		"out/.keep":          "",
 		"stoker.yml": fmt.Sprintf(`
 alertmanager: { url: 'http://127.0.0.1:1', source_dir: alertmanager, output_dir: out/am, settle: 10ms }
 contacts: { dir: contacts, allow_private: true }

@@ -149,7 +149,10 @@ type contactPass struct {
 }
 
 func (s *contactSite) agents(b *testing.B) *contactPass {
-	contacts, err := routing.New(routing.Options{Contacts: routing.ContactsConfig{Dir: filepath.Join(s.dir, "contacts")}})
+	contacts, err := routing.New(routing.Options{
+		Contacts: routing.ContactsConfig{Dir: filepath.Join(s.dir, "contacts")},
+		HushURL:  func(stem string) string { return "https://hush.example.org/hush/" + stem + "/0123456789abcdefghijkl" },
+	})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"go/scanner"
 	"go/token"
+	"io/fs"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/stoker-project/stoker/discovery"
@@ -18,7 +20,8 @@ import (
 
 // Check judges everything that people write: the base files of both servers, contacts, their merge, silences.
 // It contacts nobody and writes nothing. Problems would keep a server from running what is asked for; warnings
-// are worth a look. Both are in order of file and line. Notes say what couldn't be checked here.
+// are worth a look. Both are in order of file and line. Notes say what couldn't be checked here, and which
+// P-Reps no contact is for.
 func Check(ctx context.Context, cfg *Config, options CheckOptions) (problems, warnings scanner.ErrorList, notes []string) {
 	var known routing.Options
 	if cfg.Contacts != nil {
@@ -29,56 +32,75 @@ func Check(ctx context.Context, cfg *Config, options CheckOptions) (problems, wa
 		problems, warnings = append(problems, p...), append(warnings, w...)
 	}
 	if cfg.Alertmanager != nil {
-		p, w := checkAlertmanager(ctx, cfg, known)
-		problems, warnings = append(problems, p...), append(warnings, w...)
+		p, w, n := checkAlertmanager(ctx, cfg, known)
+		problems, warnings, notes = append(problems, p...), append(warnings, w...), append(notes, n...)
 	} else if cfg.Contacts != nil {
 		o := routingOptions(cfg)
 		o.ExportersOnly = true
 		o.Networks, o.AllNetworks = known.Networks, known.AllNetworks
-		p, w := routing.Check(ctx, o, nil)
-		problems, warnings = append(problems, p...), append(warnings, w...)
+		p, w, n := routing.Check(ctx, o, nil)
+		problems, warnings, notes = append(problems, p...), append(warnings, w...), append(notes, n...)
 	}
 	if cfg.Contacts != nil {
 		p, w := checkExporters(ctx, cfg)
 		problems, warnings = append(problems, p...), append(warnings, w...)
 	}
+	if err := newHushLinks(cfg).ready(); errors.Is(err, fs.ErrNotExist) {
+		notes = append(notes, "not checked: ack.key_file, which isn't here")
+	} else if err != nil {
+		problems.Add(token.Position{Filename: cfg.Ack.KeyFile}, err.Error())
+	}
 	if cfg.Silencing != nil {
 		p, w := silencing.Check(cfg.Silencing.File, time.Now())
 		problems, warnings = append(problems, p...), append(warnings, w...)
 	}
+	warnings.Sort()
+	return oncePerLine(problems), warnings, notes
+}
+
+// oncePerLine returns problems in order, only the first of each line: the others follow from it. Those of no file are all
+// kept.
+func oncePerLine(problems scanner.ErrorList) scanner.ErrorList {
+	var anywhere scanner.ErrorList
+	problems = slices.DeleteFunc(problems, func(e *scanner.Error) bool {
+		none := e.Pos.Filename == "" && !e.Pos.IsValid()
+		if none {
+			anywhere = append(anywhere, e)
+		}
+		return none
+	})
 	problems.Sort()
 	problems.RemoveMultiples()
-	warnings.Sort()
-	return problems, warnings, notes
+	return append(anywhere, problems...)
 }
 
 // checkAlertmanager checks the base by itself, the contacts, and the release that they make together. known is what is
 // known of the networks.
-func checkAlertmanager(ctx context.Context, cfg *Config, known routing.Options) (problems, warnings scanner.ErrorList) {
+func checkAlertmanager(ctx context.Context, cfg *Config, known routing.Options) (problems, warnings scanner.ErrorList, notes []string) {
 	base, problems, warnings := checkRelease(ctx, reload.NewAlertmanager, cfg.Alertmanager, nil)
 	if cfg.Contacts == nil {
 		file := cmp.Or(cfg.Alertmanager.ConfigFile, filepath.Join(cfg.Alertmanager.SourceDir, routing.MainFile))
 		if main, ok := base[routing.MainFile]; ok && len(problems) == 0 {
 			warnings = append(warnings, routing.Lint(file, main, routingOptions(cfg))...)
 		}
-		return problems, warnings
+		return problems, warnings, nil
 	}
 	if len(problems) > 0 {
 		base = nil // A merge into it would show the same faults once more.
 	}
 	o := routingOptions(cfg)
 	o.Networks, o.AllNetworks = known.Networks, known.AllNetworks
-	p, w := routing.Check(ctx, o, base)
+	p, w, notes := routing.Check(ctx, o, base)
 	problems, warnings = append(problems, p...), append(warnings, w...)
 	if len(problems) > 0 {
-		return problems, warnings
+		return problems, warnings, notes
 	}
 	contacts, err := routing.New(routingOptions(cfg))
 	if err != nil {
-		return listOf(err), warnings
+		return listOf(err), warnings, notes
 	}
 	_, merged, _ := checkRelease(ctx, reload.NewAlertmanager, cfg.Alertmanager, fromContacts(contacts))
-	return merged, warnings
+	return merged, warnings, notes
 }
 
 // CheckContacts judges folders of contacts by themselves, as in a repository that holds nothing else. cfg
@@ -90,8 +112,8 @@ func CheckContacts(ctx context.Context, cfg *Config, dirs []string, options Chec
 		o := routingOptions(cfg)
 		o.Networks, o.AllNetworks = known.Networks, known.AllNetworks
 		o.Contacts.Dir = dir
-		p, w := routing.Check(ctx, o, nil)
-		problems, warnings = append(problems, p...), append(warnings, w...)
+		p, w, n := routing.Check(ctx, o, nil)
+		problems, warnings, notes = append(problems, p...), append(warnings, w...), append(notes, n...)
 		if contacts, err := routing.ReadExporters(ctx, o); err == nil {
 			p, w := discovery.CheckOverrides(nil, overridesOf(contacts))
 			problems, warnings = append(problems, p...), append(warnings, w...)
@@ -116,6 +138,9 @@ func routingOptions(cfg *Config) routing.Options {
 		o.Contacts = *cfg.Contacts
 	}
 	o.Phone = phoneOf(cfg)
+	if links := newHushLinks(cfg); links != nil {
+		o.HushURL = links.hushURL
+	}
 	if cfg.Alertmanager != nil {
 		o.BaseDir, o.AlertmanagerVersion = cfg.Alertmanager.SourceDir, cfg.Alertmanager.Version
 	}
