@@ -1,4 +1,4 @@
-# Needs Go, git and make, and nginx for the tests. Servers come from .ci/servers, everything else from Go modules.
+# Needs Go, git and make, and nginx and chromium for the tests. Servers come from .ci/servers, everything else from Go modules.
 
 SERVERS := prometheus promtool prometheus-2.53 alertmanager amtool alertmanager-0.27
 

@@ -24,6 +24,8 @@ type ContactStatus struct {
 	// Kind, Name, Owners and Networks are those of the version that is routed, as far as known.
 	Kind, Name       string
 	Owners, Networks []string
+	// Location is its time zone; empty if it named none.
+	Location string
 	// Methods are the contact methods, in the order of the file.
 	Methods []MethodStatus
 	// Routed says whether some version of the contact is in the configuration.
@@ -55,6 +57,7 @@ func (a *Agent) report(m *merge, rejected map[string]scanner.ErrorList) {
 		s := ContactStatus{File: file, Stem: stem, Routed: ok, Problems: problems}
 		if c.contact != nil {
 			s.Kind, s.Name, s.Owners, s.Networks = c.contact.Kind, c.contact.Name, c.contact.Owners, c.contact.Networks
+			s.Location = c.contact.location
 			for _, method := range c.contact.methods {
 				s.Methods = append(s.Methods, MethodStatus{method.name, method.kind})
 			}

@@ -25,6 +25,7 @@ const (
 	agentPrometheus   = "prometheus"
 	agentAlertmanager = "alertmanager"
 	agentSilencing    = "silencing"
+	agentHushes       = "hushes" // comes with alertmanager and silencing
 )
 
 // AgentNames returns the names that --agent takes.
@@ -133,7 +134,7 @@ func (s *Sidecar) addAlertmanager() error {
 	cfg := s.cfg.Alertmanager
 	var generate reload.Generate
 	if s.cfg.Contacts != nil {
-		generate = fromContacts(s.routing)
+		generate = s.links.published(fromContacts(s.routing))
 	}
 	agent, err := reload.NewAlertmanager(*cfg, s.releaseOptions(generate))
 	if err != nil {
@@ -142,6 +143,9 @@ func (s *Sidecar) addAlertmanager() error {
 	l := s.addRelease(agentAlertmanager, agent, cfg)
 	if generate != nil {
 		s.followContacts = append(s.followContacts, l)
+		if files := s.links.files(); len(files) > 0 {
+			s.watch(l, cfg.RescanInterval, files...)
+		}
 	}
 	return nil
 }

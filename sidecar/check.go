@@ -6,7 +6,9 @@ import (
 	"errors"
 	"go/scanner"
 	"go/token"
+	"io/fs"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/stoker-project/stoker/discovery"
@@ -43,14 +45,33 @@ func Check(ctx context.Context, cfg *Config, options CheckOptions) (problems, wa
 		p, w := checkExporters(ctx, cfg)
 		problems, warnings = append(problems, p...), append(warnings, w...)
 	}
+	if err := newHushLinks(cfg).ready(); errors.Is(err, fs.ErrNotExist) {
+		notes = append(notes, "not checked: ack.key_file, which isn't here")
+	} else if err != nil {
+		problems.Add(token.Position{Filename: cfg.Ack.KeyFile}, err.Error())
+	}
 	if cfg.Silencing != nil {
 		p, w := silencing.Check(cfg.Silencing.File, time.Now())
 		problems, warnings = append(problems, p...), append(warnings, w...)
 	}
+	warnings.Sort()
+	return oncePerLine(problems), warnings, notes
+}
+
+// oncePerLine returns problems in order, only the first of each line: the others follow from it. Those of no file are all
+// kept.
+func oncePerLine(problems scanner.ErrorList) scanner.ErrorList {
+	var anywhere scanner.ErrorList
+	problems = slices.DeleteFunc(problems, func(e *scanner.Error) bool {
+		none := e.Pos.Filename == "" && !e.Pos.IsValid()
+		if none {
+			anywhere = append(anywhere, e)
+		}
+		return none
+	})
 	problems.Sort()
 	problems.RemoveMultiples()
-	warnings.Sort()
-	return problems, warnings, notes
+	return append(anywhere, problems...)
 }
 
 // checkAlertmanager checks the base by itself, the contacts, and the release that they make together. known is what is
@@ -117,6 +138,9 @@ func routingOptions(cfg *Config) routing.Options {
 		o.Contacts = *cfg.Contacts
 	}
 	o.Phone = phoneOf(cfg)
+	if links := newHushLinks(cfg); links != nil {
+		o.HushURL = links.hushURL
+	}
 	if cfg.Alertmanager != nil {
 		o.BaseDir, o.AlertmanagerVersion = cfg.Alertmanager.SourceDir, cfg.Alertmanager.Version
 	}

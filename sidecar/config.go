@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"go/scanner"
@@ -38,6 +39,8 @@ type Config struct {
 	Routing *routing.Config `yaml:"routing,omitempty"`
 	// Silencing names the file of silences. Needs alertmanager.
 	Silencing *silencing.Config `yaml:"silencing,omitempty"`
+	// Ack says how firing alerts are hushed. Needs alertmanager, and contacts for its page.
+	Ack *AckConfig `yaml:"ack,omitempty"`
 	// StateDir is a folder to remember in what no server does for long enough: which silences people ended
 	// early. Optional; a relative path is resolved against the folder of stoker.yml.
 	StateDir string `yaml:"state_dir,omitempty"`
@@ -69,6 +72,9 @@ func (c *Config) sections() map[string]section {
 	}
 	if c.Silencing != nil {
 		all["silencing"] = c.Silencing
+	}
+	if c.Ack != nil {
+		all["ack"] = c.Ack
 	}
 	return all
 }
@@ -125,6 +131,7 @@ func (c *Config) validate() error {
 	if c.Silencing != nil && c.Alertmanager == nil {
 		errs = append(errs, errors.New("silencing: needs the section alertmanager, where the silences are kept"))
 	}
+	errs = append(errs, c.validateAck()...)
 	if c.Prometheus == nil && c.Alertmanager == nil && c.Discovery == nil {
 		errs = append(errs, errors.New("prometheus: at least one of prometheus, alertmanager, discovery must be there"))
 	}
@@ -173,4 +180,17 @@ func placed(filename string, top *yaml.Node, key string, err error) (list scanne
 	}
 	list.Add(strictyaml.Position(filename, strictyaml.Find(top, path)), msg)
 	return list
+}
+
+// identity is the alert label that says whose alert it is.
+func (c *Config) identity() string {
+	return cmp.Or(c.IdentityLabel, routing.DefaultIdentityLabel)
+}
+
+// severities are the values of the severity label, mildest first.
+func (c *Config) severities() []string {
+	if len(c.Severities) == 0 {
+		return routing.DefaultSeverities()
+	}
+	return c.Severities
 }

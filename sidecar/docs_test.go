@@ -124,3 +124,13 @@ func TestDocumentedExamples(t *testing.T) {
 		}
 	}
 }
+
+// ackExample is the stoker.yml of docs/ack.md.
+func ackExample(t *testing.T) string {
+	t.Helper()
+	blocks := examples(t, "docs/ack.md")
+	if len(blocks) == 0 {
+		t.Fatal("docs/ack.md has no example")
+	}
+	return blocks[0]
+}

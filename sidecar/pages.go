@@ -33,6 +33,7 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"grade":     grade,
 	"validated": validated,
 	"trouble":   trouble,
+	"ackStyle":  ackStyle,
 }).ParseFS(pageFiles, "*.html"))
 
 // ago says how long ago something was, in one unit.

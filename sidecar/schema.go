@@ -45,6 +45,7 @@ func configSchema() schema {
 		"dependentSchemas": schema{
 			"contacts":  schema{"anyOf": []schema{with("alertmanager"), with("discovery")}},
 			"silencing": with("alertmanager"),
+			"ack":       with("alertmanager"),
 		},
 	})
 	delete(top["properties"].(schema)["alertmanager"].(schema)["properties"].(schema), "enable_features")
@@ -91,6 +92,11 @@ var bounds = map[string]schema{
 	"routing.phone.provider":                  {"enum": []string{"sns", "twilio", "webhook"}},
 	"contacts.dir":                            {"minLength": 1},
 	"silencing.file":                          {"minLength": 1},
+	"ack.listen_address":                      {"pattern": "^$|:"},
+	"ack.labels":                              {"uniqueItems": true},
+	"ack": {"dependentRequired": map[string][]string{
+		"listen_address": {"external_url", "key_file"}, "previous_key_file": {"listen_address"}, "web_config_file": {"listen_address"}, "trusted_proxies": {"listen_address"},
+	}},
 }
 
 // schemaOf returns the schema of what is decoded into a type.

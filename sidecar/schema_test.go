@@ -75,13 +75,14 @@ discovery:
     allow_private: true
     exporters: [ { name: goloop, port: 9000, path: /metrics, scheme: https } ]
 silencing: { file: silences.yaml, owner: team }
+ack: { max_duration: 8h, labels: [alertname, severity, operator] }
 state_dir: state
 `
 
 // Every file that people copy, and that the tests of the command run with, is good by the schema.
 func TestConfigSchemaTakesWhatLoads(t *testing.T) {
 	s := schematest.Compile(t, ConfigSchema())
-	texts := map[string]string{"every key": everyKey, "README.md": examples(t, "README.md")[0]}
+	texts := map[string]string{"every key": everyKey, "README.md": examples(t, "README.md")[0], "docs/ack.md": ackExample(t)}
 	err := filepath.WalkDir("../examples", func(file string, d fs.DirEntry, err error) error {
 		if err == nil && strings.HasPrefix(d.Name(), "stoker") && filepath.Ext(file) == ".yml" && !strings.Contains(file, "/rules/") {
 			var data []byte
@@ -135,7 +136,7 @@ func TestConfigSchemaIsNotStricter(t *testing.T) {
 		node(yaml.MappingNode), node(yaml.SequenceNode), node(yaml.SequenceNode, text("x")), node(yaml.MappingNode, text("x"), text("y")),
 	}
 	both, loadOnly := 0, 0
-	for _, source := range []string{everyKey, examples(t, "README.md")[0]} {
+	for _, source := range []string{everyKey, examples(t, "README.md")[0], ackExample(t)} {
 		var doc yaml.Node
 		if err := yaml.Unmarshal([]byte(source), &doc); err != nil {
 			t.Fatal(err)
@@ -219,6 +220,10 @@ func TestConfigSchemaRefuses(t *testing.T) {
 		{", owner: team", ""},
 		{"state_dir: state", "state_dir: [state]"},
 		{"state_dir: state", "contacts: {}"},
+		{"max_duration: 8h", "max_duration: soon"},
+		{"max_duration: 8h", "listen_address: ':9097'"},
+		{"max_duration: 8h", "trusted_proxies: [10.0.0.0/8]"},
+		{"[alertname, severity, operator]", "[alertname, severity, operator, severity]"},
 	} {
 		if !strings.Contains(everyKey, edit[0]) {
 			t.Fatal(edit[0])

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/oklog/run"
@@ -48,6 +49,10 @@ type Sidecar struct {
 	routing   *routing.Agent
 	silencing *silencing.Agent
 	bridge    *twilio.Bridge // nil unless phones are reached over it
+	links     *hushLinks     // nil unless notifications have some
+	ack       *ackPage       // what they lead to, if it is served here
+	audit     *auditLog
+	hushes    *loop // nil unless they are kept here
 	releases  []*reload.Agent
 	// prometheus is the loop of Prometheus' releases; followContacts are those that a change of a contact pokes.
 	prometheus *loop
@@ -72,7 +77,7 @@ func New(cfg *Config, o Options) (*Sidecar, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sidecar{cfg: cfg, options: o, logger: o.Logger, registry: prometheus.NewRegistry()}
+	s := &Sidecar{cfg: cfg, options: o, logger: o.Logger, registry: prometheus.NewRegistry(), links: newHushLinks(cfg), audit: &auditLog{}}
 	s.registry.MustRegister(
 		versioncollector.NewCollector("stoker"),
 		collectors.NewGoCollector(),
@@ -84,6 +89,9 @@ func New(cfg *Config, o Options) (*Sidecar, error) {
 	}
 	if err := s.addBridge(selected); err != nil {
 		return nil, fmt.Errorf("%s: %w", agentRouting, err)
+	}
+	if err := s.addAck(selected); err != nil {
+		return nil, fmt.Errorf("ack: %w", err)
 	}
 	for _, part := range []struct {
 		agent string
@@ -100,6 +108,9 @@ func New(cfg *Config, o Options) (*Sidecar, error) {
 		if err := part.add(); err != nil {
 			return nil, fmt.Errorf("%s: %w", part.agent, err)
 		}
+	}
+	if err := s.addHushes(selected); err != nil {
+		return nil, fmt.Errorf("%s: %w", agentHushes, err)
 	}
 	return s, nil
 }
@@ -153,9 +164,17 @@ func (s *Sidecar) Run(ctx context.Context, w WebOptions) error {
 		closeAll(listeners)
 		return err
 	}
-	opened := listeners
+	opened := slices.Clone(listeners)
 	if bridge != nil {
-		opened = append(opened[:len(opened):len(opened)], bridge)
+		opened = append(opened, bridge)
+	}
+	ack, err := s.listenAck()
+	if err != nil {
+		closeAll(opened)
+		return err
+	}
+	if ack != nil {
+		opened = append(opened, ack)
 	}
 	unlock, err := s.lock(w.addressOf(listeners))
 	if err != nil {
@@ -182,6 +201,10 @@ func (s *Sidecar) Run(ctx context.Context, w WebOptions) error {
 	}
 	if bridge != nil {
 		serve, shutdown := s.serveBridge(bridge)
+		g.Add(serve, func(error) { shutdown() })
+	}
+	if ack != nil {
+		serve, shutdown := s.serveAck(ack)
 		g.Add(serve, func(error) { shutdown() })
 	}
 	{
@@ -242,6 +265,9 @@ func (s *Sidecar) SyncOnce(ctx context.Context) ([]Result, error) {
 	for _, l := range s.loops {
 		if s.options.PublishOnly && (l.name == agentDiscovery || l.name == agentExporters) {
 			continue
+		}
+		if l.name == agentHushes {
+			continue // they are kept for as long as they last, which one pass can't
 		}
 		results = append(results, l.pass(ctx))
 		if ctx.Err() != nil {

@@ -87,23 +87,30 @@ type silencesOf struct {
 	Position int
 	// Current is whether the list of silences is of the last minutes.
 	Current bool
-	// Ours are those of the file, or that it asks for; Theirs all others.
-	Ours, Theirs []silencing.Entry
+	// Ours are those of the file, or that it asks for; Hushed those that hush; Theirs all others.
+	Ours, Hushed, Theirs []silencing.Entry
+	// Acks are what was done on the page that notifications lead to, since this process began, newest first; Acking is
+	// whether it is served here.
+	Acks   []AckEntry
+	Acking bool
 }
 
 // silencesPage shows the silences to people. It needs no JavaScript, and asks Alertmanager nothing: visitors are no
 // load for it.
 func (s *Sidecar) silencesPage(w http.ResponseWriter, _ *http.Request) {
-	p := silencesOf{Status: s.Status(), Now: time.Now()}
+	p := silencesOf{Status: s.Status(), Now: time.Now(), Acks: s.audit.last(), Acking: s.ack != nil}
 	s.readSilences(&p.Status)
 	if s.silencing != nil {
 		p.Known, p.File, p.Position = true, s.cfg.Silencing.File, s.silencing.Status().Position
 	}
 	p.Current = p.Now.Sub(p.SilencesListed) <= listLasts
 	for _, e := range p.Silences {
-		if e.Origin == silencing.FromFile {
+		switch e.Origin {
+		case silencing.FromFile:
 			p.Ours = append(p.Ours, e)
-		} else {
+		case silencing.FromAck:
+			p.Hushed = append(p.Hushed, e)
+		default:
 			p.Theirs = append(p.Theirs, e)
 		}
 	}

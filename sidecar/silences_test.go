@@ -107,7 +107,7 @@ func TestSilencesPage(t *testing.T) {
 		"rule disk ends in 9h59m",
 		"<td>pending</td>", "begins in 4 h", "ends in 9 h", `<span class="warn">held</span>: ended early by hand`, `<span class="soft">over</span>`,
 		"3 silences, never touched from here", "&lt;script&gt;alert(1)&lt;/script&gt;", `mine\u202e&lt;img src=x&gt;`,
-		"changed by hand</span>: it has only half of the file's mark", "the file of <code>elsewhere</code>, rule rule",
+		"changed by hand</span>: it no longer is as it was made from here", "the file of <code>elsewhere</code>, rule rule",
 	}, []string{"<script", "<img", "\u202e", "[stoker:", "Unknown", "failed"})
 	onPage(t, s, "/", []string{`<a href="silences">`, `<span class="warn">held</span>`}, []string{"<script", "elsewhere"})
 	_, body := request(t, s, "GET", "/api/v1/status", nil)

@@ -22,9 +22,7 @@ func (s *Sidecar) contactsPage(w http.ResponseWriter, _ *http.Request) {
 	}{s.Status(), time.Now(), s.routing != nil && s.cfg.Alertmanager != nil, s.identity()})
 }
 
-func (s *Sidecar) identity() string {
-	return cmp.Or(s.cfg.IdentityLabel, routing.DefaultIdentityLabel)
-}
+func (s *Sidecar) identity() string { return s.cfg.identity() }
 
 // whoOf is what the page of answers shows.
 type whoOf struct {

@@ -108,7 +108,7 @@ func New(cfg Config, o Options) (*Agent, error) {
 		settle:   o.Settle,
 		state:    newState(o.StateDir, cfg.Owner),
 		cfg:      cfg,
-		client:   client{url: o.AlertmanagerURL, http: o.Client},
+		client:   newClient(o),
 		logger:   o.Logger,
 		metrics:  newMetrics(o.Registerer),
 		position: -1,
@@ -348,33 +348,14 @@ func (a *Agent) expire(ctx context.Context, c Change) (wrote bool, err error) {
 	if c.End == nil {
 		return false, nil
 	}
-	marked, err := a.end(ctx, *c.End, c.Reason)
+	marked, err := a.client.end(ctx, *c.End, c.Reason, func(err error) {
+		a.logger.Warn("Alertmanager refuses the reason in a silence's comment, ending it without", "id", c.End.ID, "reason", c.Reason, "err", err)
+	})
 	if err != nil {
 		return marked, err
 	}
 	a.logger.Info("ended a silence", "silence", c.Key, "id", c.End.ID, "reason", cmp.Or(c.Reason, "a person had ended it"))
 	return true, nil
-}
-
-// end marks a silence with the reason, if there is one, and expires it. These are two requests,
-// because an end just ahead of our clock may be behind the server's. When only
-// the first comes through, the next pass finds the mark and does the second.
-func (a *Agent) end(ctx context.Context, s Silence, reason string) (marked bool, err error) {
-	if m, text, ok := parseMark(s.Comment); ok && m.ended == "" && reason != "" {
-		m.ended = reason
-		s.Comment = text + " " + m.String()
-		id, err := a.client.post(ctx, s)
-		switch {
-		case err == nil:
-			marked = true
-			s.ID = id // another one if a person has ended it since the list
-		case !refused(err):
-			return false, err
-		default:
-			a.logger.Warn("Alertmanager refuses the reason in a silence's comment, ending it without", "id", s.ID, "reason", reason, "err", err)
-		}
-	}
-	return marked, a.client.expire(ctx, s.ID)
 }
 
 // refused reports whether the server said no to this silence, rather than

@@ -24,10 +24,12 @@ type alertmanager struct {
 	made     int
 	cluster  string // the JSON of the status' cluster
 	writes   int
+	started  time.Time
+	alerts   []string // that fire, as starts takes them
 }
 
 func newAlertmanager(now func() time.Time) *alertmanager {
-	return &alertmanager{now: now, silences: make(map[string]Silence), cluster: `{"status": "disabled", "peers": []}`}
+	return &alertmanager{now: now, started: now(), silences: make(map[string]Silence), cluster: `{"status": "disabled", "peers": []}`}
 }
 
 func (am *alertmanager) state(s Silence) string {
@@ -124,7 +126,13 @@ func (am *alertmanager) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	switch path := strings.TrimPrefix(req.URL.Path, "/api/v2/"); {
 	case path == "status":
-		return answer(http.StatusOK, map[string]any{"cluster": json.RawMessage(am.cluster)})
+		return answer(http.StatusOK, map[string]any{"cluster": json.RawMessage(am.cluster), "uptime": am.started})
+	case path == "alerts": // all of them, whatever the filter
+		list := []map[string]any{}
+		for _, a := range am.alerts {
+			list = append(list, map[string]any{"labels": labelsOf(a), "startsAt": am.started, "receivers": []any{}})
+		}
+		return answer(http.StatusOK, list)
 	case path == "silences" && req.Method == http.MethodGet:
 		return answer(http.StatusOK, am.list())
 	case path == "silences":

@@ -110,23 +110,58 @@ func (c *client) expire(ctx context.Context, id string) error {
 	return err
 }
 
+// end marks a silence with the reason, if there is one, and expires it. These are two requests,
+// because an end just ahead of our clock may be behind the server's. When only
+// the first comes through, the next pass finds the mark and does the second. If
+// the server doesn't take the reason, which is told, the silence ends without.
+func (c *client) end(ctx context.Context, s Silence, reason string, tell func(error)) (marked bool, err error) {
+	if m, text, ok := parseMark(s.Comment); ok && m.ended == "" && reason != "" {
+		m.ended = reason
+		s.Comment = strings.TrimSpace(text + " " + m.String())
+		id, err := c.post(ctx, s)
+		switch {
+		case err == nil:
+			marked = true
+			s.ID = id // another one if a person has ended it since the list
+		case !refused(err):
+			return false, err
+		case tell != nil:
+			tell(err)
+		}
+	}
+	return marked, c.expire(ctx, s.ID)
+}
+
+// serverStatus is what a server says of itself.
+type serverStatus struct {
+	// Uptime is when it was started.
+	Uptime  time.Time `json:"uptime"`
+	Cluster struct {
+		Name   string `json:"name"`
+		Status string `json:"status"`
+		Peers  []struct {
+			Name string `json:"name"`
+		} `json:"peers"`
+	} `json:"cluster"`
+}
+
+func (c *client) status(ctx context.Context) (s serverStatus, err error) {
+	return s, c.do(ctx, http.MethodGet, "status", nil, &s)
+}
+
 // position returns at which place of its cluster's sorted peers the server
 // stands, from 0, which is also that of a server without a cluster. While the
 // cluster settles there is none.
 func (c *client) position(ctx context.Context) (int, error) {
-	var answer struct {
-		Cluster struct {
-			Name   string `json:"name"`
-			Status string `json:"status"`
-			Peers  []struct {
-				Name string `json:"name"`
-			} `json:"peers"`
-		} `json:"cluster"`
-	}
-	if err := c.do(ctx, http.MethodGet, "status", nil, &answer); err != nil {
+	s, err := c.status(ctx)
+	if err != nil {
 		return 0, err
 	}
-	cluster := answer.Cluster
+	return s.position()
+}
+
+func (s serverStatus) position() (int, error) {
+	cluster := s.Cluster
 	switch cluster.Status {
 	case "disabled":
 		return 0, nil

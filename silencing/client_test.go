@@ -140,6 +140,7 @@ func TestNewRefuses(t *testing.T) {
 	}{
 		{Config{}, u, "file: must be the path of a silences.yaml\nowner: \"\" must be 1 to 63 of a-z, 0-9 and -"},
 		{Config{File: "f", Owner: "My Team"}, u, `owner: "My Team" must be 1 to 63 of a-z, 0-9 and -`},
+		{Config{File: "f", Owner: "ack"}, u, `owner: "ack" marks the silences of stoker ack, take another name`},
 		{Config{File: "f", Owner: strings.Repeat("x", 64)}, u, `owner: "` + strings.Repeat("x", 64) + `" must be 1 to 63 of a-z, 0-9 and -`},
 		{Config{File: "f", Owner: "o"}, nil, "silencing needs the URL of an Alertmanager"},
 		{Config{File: "f", Owner: "o"}, &url.URL{Path: "localhost:9093"}, "silencing needs the URL of an Alertmanager"},

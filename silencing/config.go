@@ -35,6 +35,9 @@ func (c Config) Validate() error {
 	if !isName(c.Owner) {
 		errs = append(errs, fmt.Errorf("owner: %q must be 1 to 63 of a-z, 0-9 and -", c.Owner))
 	}
+	if c.Owner == hushOwner {
+		errs = append(errs, fmt.Errorf("owner: %q marks the silences of stoker ack, take another name", c.Owner))
+	}
 	return errors.Join(errs...)
 }
 

@@ -1,4 +1,4 @@
-// Package silencing keeps Alertmanager's silences equal to a reviewed file, silences.yaml.
+// Package silencing keeps Alertmanager's silences equal to a reviewed file, silences.yaml, and hushes what fires.
 //
 // A rule of the file is one silence, or a recurring window:
 //
@@ -62,6 +62,22 @@
 // silences takes one more request, which a pass has only when a silence of the
 // file has become active and every five minutes. [Export] makes a rule of what a
 // person silenced by hand; [Render] shows what comes; [Schema] is for editors.
+//
+// # Hushes
+//
+// A [Desk] makes silences of what fires now: of a few labels, severity among
+// them, so that a critical sibling still sounds. Their author is whoever hushes,
+// and their mark is
+//
+//	[stoker:ack/<contact>@<end>#<hash>]
+//	[stoker:ack/<contact>@resolved-<latest end>#<hash>]
+//
+// the second one until resolved: it lasts 15 minutes, and a [Keeper] beside any
+// Alertmanager of the cluster extends it in place while it silences something
+// that fires and ends it as soon as nothing does. Only so does Alertmanager say
+// that the alert is resolved, and say it at once if it fires again. The hash is
+// of what a person may change in Alertmanager; one that was changed is theirs.
+// No file's owner is called ack, so the file's agent leaves hushes alone.
 //
 // It works with Alertmanager 0.27 and later; the semantics it relies on are those of its
 // silence/silence.go and api/v2, and are pinned by the tests, which run against real ones.

@@ -164,6 +164,11 @@ func exportText(s string) string {
 	if _, before, marked := parseMark(s); marked {
 		s = before
 	}
+	return plain(s)
+}
+
+// plain returns a text as a comment may say it: on one line, bounded, and without anything like a mark.
+func plain(s string) string {
 	s = printable(strings.TrimSpace(strings.ReplaceAll(s, markOpen, "[stoker ")), maxComment)
 	for len(s) > maxComment {
 		_, size := utf8.DecodeLastRuneInString(s)

@@ -73,6 +73,11 @@ func onBoth(t *testing.T, test func(*testing.T, *house), flags ...string) {
 
 func newHouse(t *testing.T, binary string, flags ...string) *house {
 	t.Helper()
+	return newHouseWith(t, servertest.Binary(binary), servertest.Flags(flags...))
+}
+
+func newHouseWith(t *testing.T, opts ...servertest.Option) *house {
+	t.Helper()
 	h := &house{
 		t:    t,
 		dir:  t.TempDir(),
@@ -80,7 +85,7 @@ func newHouse(t *testing.T, binary string, flags ...string) *house {
 		wire: &wire{},
 		now:  time.Now().UTC().Truncate(time.Second),
 	}
-	h.server = servertest.Alertmanager(t, servertest.Binary(binary), servertest.Dir(h.dir), servertest.Flags(flags...))
+	h.server = servertest.Alertmanager(t, append([]servertest.Option{servertest.Dir(h.dir)}, opts...)...)
 	h.restart()
 	return h
 }

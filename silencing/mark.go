@@ -49,7 +49,7 @@ func parseMark(comment string) (m mark, text string, ok bool) {
 	owner, inner, ok2 := strings.Cut(inner, "/")
 	rule, inner, ok3 := strings.Cut(inner, "@")
 	occurrence, hash, ok4 := strings.Cut(inner, "#")
-	if !ok1 || !ok2 || !ok3 || !ok4 || !isName(owner) || !isName(rule) || occurrence == "" || hash == "" || hasEnded && ended == "" {
+	if !ok1 || !ok2 || !ok3 || !ok4 || !isName(owner) || !isName(rule) && (owner != hushOwner || !isScope(rule)) || occurrence == "" || hash == "" || hasEnded && ended == "" {
 		return mark{}, "", false
 	}
 	return mark{owner: owner, rule: rule, occurrence: occurrence, hash: hash, ended: ended}, text, true

@@ -24,6 +24,7 @@ type Origin string
 const (
 	FromFile   Origin = "file"       // of a rule of the file
 	FromOthers Origin = "other_file" // of a file with another owner
+	FromAck    Origin = "ack"        // that hushes, made by stoker ack or from a notification
 	FromPerson Origin = "person"     // of whoever made it, with whatever tool
 )
 
@@ -55,9 +56,9 @@ type Entry struct {
 	State string `json:"state"`
 
 	// Note says what is special: changed, extra or duplicate, what the next pass
-	// repairs; disowned, a person's because it has only half of the file's mark;
-	// and of an expired one why it was ended from here: removed, replaced or
-	// duplicate.
+	// repairs; disowned, a person's because it has only half of the file's mark
+	// or isn't as it was hushed; and of an expired one why it was ended from here:
+	// removed, replaced, duplicate, resolved or undone.
 	Note string `json:"note,omitempty"`
 
 	ID       string   `json:"id,omitempty"`
@@ -67,6 +68,13 @@ type Entry struct {
 	// anything.
 	CreatedBy string `json:"created_by,omitempty"`
 	Comment   string `json:"comment,omitempty"`
+
+	// Scope is in whose name something was hushed: that of a contact, or _cli for
+	// the command line. UntilResolved is whether that ends with its alerts; until
+	// then EndsAt is extended again and again, at most up to Latest.
+	Scope         string    `json:"scope,omitempty"`
+	UntilResolved bool      `json:"until_resolved,omitempty"`
+	Latest        time.Time `json:"latest,omitzero"`
 
 	// StartsAt is zero for one that begins at once and isn't there yet.
 	StartsAt time.Time `json:"starts_at,omitzero"`
@@ -270,16 +278,31 @@ func (f *found) ofServer(n counts) []Entry {
 			e.Note = string(Disowned)
 		case marked && s.CreatedBy == createdBy(m.owner):
 			e.Origin = FromOthers
+		case marked && m.owner == hushOwner:
+			e.hush(s, m)
 		}
 		if marked {
 			e.Comment = text
 		}
-		if e.Origin != FromPerson {
+		if e.Origin == FromFile || e.Origin == FromOthers {
 			e.Rule, e.Occurrence, e.Owner, e.CreatedBy = m.rule, m.occurrence, m.owner, ""
 		}
 		list = append(list, e)
 	}
 	return list
+}
+
+// hush says what an entry of a silence with the mark of a hush is.
+func (e *Entry) hush(s Silence, m mark) {
+	h, ok := parseHush(s)
+	if !ok {
+		e.Note = string(Disowned)
+		return
+	}
+	e.Origin, e.Note, e.Scope, e.UntilResolved = FromAck, m.ended, h.Scope, h.UntilResolved
+	if h.UntilResolved {
+		e.Latest = h.Latest
+	}
 }
 
 // of returns how many alerts a silence silences.

@@ -24,6 +24,9 @@ func Table(entries []Entry, now time.Time) []byte {
 		if e.Note != "" {
 			state += ", " + e.Note
 		}
+		if e.UntilResolved && e.State == stateActive {
+			state += " until resolved"
+		}
 		if !e.StartsAt.IsZero() {
 			from = e.StartsAt.UTC().Format(minute)
 		}
@@ -53,6 +56,10 @@ func (e Entry) whose() string {
 		return "file, rule " + e.Rule
 	case e.Origin == FromOthers:
 		return "file of " + e.Owner + ", rule " + e.Rule
+	case e.Origin == FromAck && e.Scope == CLI:
+		return "ack, by " + printable(cmp.Or(e.CreatedBy, "unknown"), 40)
+	case e.Origin == FromAck:
+		return "ack of contact " + printable(e.Scope, 63)
 	}
 	return "person " + printable(cmp.Or(e.CreatedBy, "unknown"), 40)
 }

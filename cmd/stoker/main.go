@@ -8,6 +8,7 @@
 //	stoker render WHAT  print what would be written
 //	stoker who          who is told about an alert, and when
 //	stoker test         calls a contact, with an alert that says so
+//	stoker ack ALERT    hush what fires, for a while or until it is resolved
 //	stoker silences     what is silenced now and by what; export makes a rule of one
 //	stoker schema FILE  JSON Schema of a file, for editors
 //	stoker encrypt      an address or a token, for a contact file
@@ -92,6 +93,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	a.addRender(k, register)
 	a.addWho(k, register)
 	a.addTest(k, register)
+	a.addAck(k, register)
 	a.addSilences(k, register)
 	a.addSchema(k, register)
 	a.addEncrypt(k, register)

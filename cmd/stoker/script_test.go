@@ -307,14 +307,18 @@ func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// post-alert LABEL=VALUE… tells Alertmanager that an alert fires.
+// post-alert LABEL=VALUE… tells Alertmanager that an alert fires, and ! post-alert LABEL=VALUE… that it is over.
 func cmdPostAlert(ts *testscript.TestScript, neg bool, args []string) {
 	var labels []string
 	for _, a := range args {
 		name, value, _ := strings.Cut(a, "=")
 		labels = append(labels, fmt.Sprintf("%q: %q", name, value))
 	}
-	_, err := ask(http.MethodPost, ts.Getenv("ALERTMANAGER")+"/api/v2/alerts", "[{\"labels\": {"+strings.Join(labels, ", ")+"}}]")
+	end := ""
+	if neg {
+		end = fmt.Sprintf(", \"endsAt\": %q", time.Now().Format(time.RFC3339Nano))
+	}
+	_, err := ask(http.MethodPost, ts.Getenv("ALERTMANAGER")+"/api/v2/alerts", "[{\"labels\": {"+strings.Join(labels, ", ")+"}"+end+"}]")
 	ts.Check(err)
 }
 
