@@ -297,7 +297,7 @@ func invalidContacts() map[string][]string {
 			`9:33: "mail" has another send_resolved in line 8, use two contact methods`,
 		},
 		"syntax": {
-			"2:1: did not find expected ',' or ']'",
+			"2:1: did not find expected ',' or ']': a comma, a quote or a bracket may be missing here or above",
 		},
 		"telegram": {
 			`5:32: chat_id must be the number of a chat such as "-1001234567890"`,
