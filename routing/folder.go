@@ -118,11 +118,14 @@ func readContactFile(root *os.Root, dir, name string, site Site) (contactFile, b
 	switch ext := path.Ext(name); {
 	case err == nil && info.IsDir():
 		return reject("is a link to a folder, which is not followed")
-	case ext == ".yaml":
+	case ext != ".yml" && (strings.EqualFold(ext, ".yml") || strings.EqualFold(ext, ".yaml")):
 		return reject("contact files end in .yml, rename it to %s.yml", f.stem)
 	case ext != ".yml":
 		return f, false
 	case err != nil:
+		if link, lerr := root.Lstat(name); lerr == nil && link.Mode()&fs.ModeSymlink != 0 {
+			return reject("is a link that isn't followed, %v: put the file itself here", cause(err))
+		}
 		return reject("%v", cause(err))
 	case !info.Mode().IsRegular():
 		return reject("is not a regular file")

@@ -63,11 +63,11 @@ func TestFolder(t *testing.T) {
 		"contacts/echo.yml: has the same name as contacts/us/echo.yml, rename one of them",
 		"eu/de/bravo.yml: bravo",
 		"foxtrot.yml/golf.yml: golf",
-		"contacts/hotel.yml: path escapes from parent",
-		"contacts/india.yml: path escapes from parent",
+		"contacts/hotel.yml: is a link that isn't followed, path escapes from parent: put the file itself here",
+		"contacts/india.yml: is a link that isn't followed, path escapes from parent: put the file itself here",
 		"juliett.yml: juliett",
 		"contacts/kilo: is a link to a folder, which is not followed",
-		"contacts/lima.yml: no such file or directory",
+		"contacts/lima.yml: is a link that isn't followed, no such file or directory: put the file itself here",
 		"contacts/us/echo.yml: has the same name as contacts/echo.yml, rename one of them",
 	}
 	if diff := cmp.Diff(want, h.readable()); diff != "" {
