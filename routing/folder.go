@@ -72,10 +72,11 @@ func readVersion(ctx context.Context, dir string, site Site) (files []contactFil
 	}
 	defer root.Close()
 	now := dir
-	data, err := root.OpenRoot("..data")
-	if _, linkErr := root.Lstat("..data"); linkErr == nil && errors.Is(err, fs.ErrNotExist) {
-		return nil, true, fmt.Errorf("..data: %w", cause(err)) // it led to a version that was just removed
-	} else if err == nil {
+	if mounted(root) {
+		data, err := root.OpenRoot("..data")
+		if err != nil { // it led to a version that was just removed
+			return nil, errors.Is(err, fs.ErrNotExist), fmt.Errorf("..data: %w", cause(err))
+		}
 		defer data.Close()
 		root, now = data, filepath.Join(dir, "..data")
 	}
@@ -105,6 +106,20 @@ func readVersion(ctx context.Context, dir string, site Site) (files []contactFil
 	// One that isn't there in this moment has been replaced, too: a writer may be that fast.
 	after, statErr := os.Stat(now)
 	return files, statErr != nil || !os.SameFile(read, after), err
+}
+
+// mounted reports whether a ConfigMap is mounted to a folder: ..data is a link there, and all that can be seen are links
+// into it. A ..data that a pull request puts beside the contacts of others is a hidden folder like any other, else they
+// would be gone.
+func mounted(root *os.Root) bool {
+	data, err := root.Lstat("..data")
+	if err != nil || data.Mode()&fs.ModeSymlink == 0 {
+		return false
+	}
+	entries, err := fs.ReadDir(root.FS(), ".")
+	return err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		return !strings.HasPrefix(e.Name(), "..") && e.Type()&fs.ModeSymlink == 0
+	})
 }
 
 // readContactFile reads one file of the folder; false if it isn't meant to be a contact.
