@@ -7,6 +7,7 @@ import (
 	"go/scanner"
 	"go/token"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/stoker-project/stoker/discovery"
@@ -47,7 +48,7 @@ func Check(ctx context.Context, cfg *Config, options CheckOptions) (problems, wa
 		problems, warnings = append(problems, p...), append(warnings, w...)
 	}
 	problems.Sort()
-	problems.RemoveMultiples()
+	problems = slices.CompactFunc(problems, func(a, b *scanner.Error) bool { return *a == *b })
 	warnings.Sort()
 	return problems, warnings, notes
 }
