@@ -15,11 +15,12 @@ import (
 // base is the source tree by path; nil checks a repository that holds only contacts. Secrets and
 // encrypted values are checked as far as the secrets folder and the key are at hand.
 //
-// Problems without a position are about a file or folder as a whole.
-func Check(ctx context.Context, opts Options, base map[string][]byte) (problems, warnings scanner.ErrorList) {
+// Problems without a position are about a file or folder as a whole. Notes are no fault of anybody: which P-Reps no
+// contact is for.
+func Check(ctx context.Context, opts Options, base map[string][]byte) (problems, warnings scanner.ErrorList, notes []string) {
 	site, err := opts.site()
 	if err != nil {
-		return scanner.ErrorList{noPosition("", err.Error())}, nil
+		return scanner.ErrorList{noPosition("", err.Error())}, nil, nil
 	}
 	structure, open := site, opts.withSecrets(site)
 	if _, err := os.Stat(site.SecretsDir); err == nil {
@@ -56,6 +57,7 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 		contacts = append(contacts, c.contact)
 	}
 	warnings = append(warnings, opts.checkNetworks(contacts)...)
+	notes = opts.uncovered(contacts)
 	exporters, missing := readExporters(files, site)
 	problems = append(problems, missing...)
 	for _, c := range exporters {
@@ -93,7 +95,7 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 	}
 	problems.Sort()
 	warnings.Sort()
-	return problems, warnings
+	return problems, warnings, notes
 }
 
 // anyBase stands in for the base where there is none: it has all that contact methods rest on.

@@ -17,7 +17,7 @@ func (h *house) check(base map[string][]byte) (problems, warnings []string) {
 		}
 		return all
 	}
-	p, w := Check(context.Background(), h.opts, base)
+	p, w, _ := Check(context.Background(), h.opts, base)
 	return lines(p), lines(w)
 }
 

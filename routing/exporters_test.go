@@ -228,8 +228,8 @@ func TestPasswordsNeverPrint(t *testing.T) {
 	if err := errors.Join(err, err2); err != nil {
 		t.Fatal(err)
 	}
-	_, warnings := Check(t.Context(), h.opts, nil)
-	checked, _ := Check(t.Context(), h.opts, h.base)
+	_, warnings, _ := Check(t.Context(), h.opts, nil)
+	checked, _, _ := Check(t.Context(), h.opts, h.base)
 	for _, printed := range []string{
 		strings.Join(problems, "\n"), log.String(), h.log.String(), string(asJSON), string(asYAML), fmt.Sprint(warnings), fmt.Sprint(checked),
 		fmt.Sprintf("%v %+v %#v", found, found, found), fmt.Sprintf("%+v", h.agent.Status()), fmt.Sprintf("%+v", h.agent),
@@ -247,12 +247,12 @@ func TestPasswordsNeverPrint(t *testing.T) {
 func TestCheckOfExporters(t *testing.T) {
 	h := newHouse(t)
 	h.write("contacts/acme.yml", exporterContact(behindNginx))
-	problems, warnings := Check(t.Context(), h.opts, h.base)
+	problems, warnings, _ := Check(t.Context(), h.opts, h.base)
 	if len(problems) != 1 || !strings.Contains(problems[0].Msg, `secret "metrics" can't be read`) || len(warnings) != 0 {
 		t.Errorf("%v, %v", problems, warnings)
 	}
 	h.remove("secrets")
-	problems, warnings = Check(t.Context(), h.opts, h.base)
+	problems, warnings, _ = Check(t.Context(), h.opts, h.base)
 	if len(problems) != 0 || len(warnings) != 1 || !strings.Contains(warnings[0].Msg, "not at hand here") {
 		t.Errorf("%v, %v", problems, warnings)
 	}

@@ -166,18 +166,21 @@ func TestCheckNetworks(t *testing.T) {
 			`bravo.yml:4:22: network "testnet" is none of stoker.yml, so nobody is told about it, known: mainnet`,
 			`bravo.yml:3:8: owner "bravo" is not known in mainnet, did you mean "hx3c58970034d5a923aa95058365450feed28979a2" ("Bravo")?`,
 			`exchange.yml:5:32: network "mainnte" is none of stoker.yml, so nobody is told about it, did you mean "mainnet"?`,
-			`mainnet.json: 2 of 3 P-Reps of mainnet have no contact: hx1, hx3c58970034d5a923aa95058365450feed28979a2 ("Bravo")`,
+			`note: 2 of 3 P-Reps of mainnet have no contact: hx1, hx3c58970034d5a923aa95058365450feed28979a2 ("Bravo")`,
 		}},
 		// A file alone says nothing about other networks.
 		{Options{Networks: []Network{mainnet}}, []string{
 			`acme.yml:3:54: owner "hx0b047c751658f7ce1b2595da34d57a0e7dad357e" is not known in mainnet, did you mean "hx0b047c751658f7ce1b2595da34d57a0e7dad357d" ("Acme \u202e")?`,
-			`mainnet.json: 2 of 3 P-Reps of mainnet have no contact: hx1, hx3c58970034d5a923aa95058365450feed28979a2 ("Bravo")`,
+			`note: 2 of 3 P-Reps of mainnet have no contact: hx1, hx3c58970034d5a923aa95058365450feed28979a2 ("Bravo")`,
 		}},
 		{Options{Networks: []Network{{Name: "mainnet"}, {Name: "mainnte"}, {Name: "testnet"}}, AllNetworks: true}, nil},
 	} {
 		var got []string
 		for _, w := range test.o.checkNetworks(all) {
 			got = append(got, w.Error())
+		}
+		for _, n := range test.o.uncovered(all) {
+			got = append(got, "note: "+n)
 		}
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)

@@ -32,7 +32,7 @@ func TestSharedAddresses(t *testing.T) {
 	h.write("contacts/juliett.yml", fmt.Sprintf(phones, londonNumber))
 	h.write("contacts/kilo.yml", fmt.Sprintf(phones, londonNumber))
 	h.write("contacts/lima.yml", fmt.Sprintf(phones, parisNumber))
-	problems, warnings := Check(context.Background(), h.opts, h.base)
+	problems, warnings, _ := Check(context.Background(), h.opts, h.base)
 	if len(problems) > 0 {
 		t.Error(problems)
 	}
@@ -83,11 +83,11 @@ func TestManySubscribers(t *testing.T) {
 		h.write(fmt.Sprintf("contacts/s%d.yml", i), fmt.Sprintf("kind: subscriber\nname: X\ncontact_methods: { mail: { email: { to: s%d@exchange.example } } }\nsubscriptions: [ { notify: [mail] } ]\n", i))
 	}
 	h.write("contacts/acme.yml", hookContact("hx1"))
-	if _, warnings := Check(context.Background(), h.opts, h.base); len(warnings) > 0 {
+	if _, warnings, _ := Check(context.Background(), h.opts, h.base); len(warnings) > 0 {
 		t.Errorf("warnings: %v", warnings)
 	}
 	h.write("contacts/more.yml", "kind: subscriber\nname: X\ncontact_methods: { mail: { email: { to: more@exchange.example } } }\nsubscriptions: [ { notify: [mail] } ]\n")
-	problems, warnings := Check(context.Background(), h.opts, h.base)
+	problems, warnings, _ := Check(context.Background(), h.opts, h.base)
 	if len(problems) > 0 || len(warnings) != 1 || !strings.HasPrefix(warnings[0].Error(), h.dir+"/contacts: 500 subscribers: every public alert makes a group") {
 		t.Errorf("problems: %v, warnings: %v", problems, warnings)
 	}

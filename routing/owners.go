@@ -23,7 +23,7 @@ type Network struct {
 // maxListed is how many of a long list a warning names.
 const maxListed = 10
 
-// checkNetworks warns about owners and networks that nobody knows, and of those that no contact is for.
+// checkNetworks warns about owners and networks that nobody knows.
 func (o *Options) checkNetworks(contacts []*Contact) (warnings scanner.ErrorList) {
 	var names []string
 	for _, n := range o.Networks {
@@ -41,11 +41,6 @@ func (o *Options) checkNetworks(contacts []*Contact) (warnings scanner.ErrorList
 			}
 		}
 		warnings = append(warnings, o.unknownOwners(c)...)
-	}
-	for _, n := range o.Networks {
-		if w := n.uncovered(contacts); w != nil {
-			warnings = append(warnings, w)
-		}
 	}
 	return warnings
 }
@@ -116,8 +111,17 @@ func (o *Options) unknownOwners(c *Contact) (warnings scanner.ErrorList) {
 	return warnings
 }
 
-// uncovered warns about the P-Reps of a network that no contact is for; nil if there are none or if they aren't known.
-func (n *Network) uncovered(contacts []*Contact) *scanner.Error {
+// uncovered says for each network which of its P-Reps no contact is for, as far as they are known.
+func (o *Options) uncovered(contacts []*Contact) (notes []string) {
+	for _, n := range o.Networks {
+		if note := n.uncovered(contacts); note != "" {
+			notes = append(notes, note)
+		}
+	}
+	return notes
+}
+
+func (n *Network) uncovered(contacts []*Contact) string {
 	left := maps.Clone(n.PReps)
 	for _, c := range contacts {
 		if c.covers(n.Name) {
@@ -127,7 +131,7 @@ func (n *Network) uncovered(contacts []*Contact) *scanner.Error {
 		}
 	}
 	if len(left) == 0 {
-		return nil
+		return ""
 	}
 	var listed []string
 	for _, owner := range slices.Sorted(maps.Keys(left)) {
@@ -140,5 +144,5 @@ func (n *Network) uncovered(contacts []*Contact) *scanner.Error {
 		}
 		listed = append(listed, owner)
 	}
-	return noPosition(n.File, fmt.Sprintf("%d of %d P-Reps of %s have no contact: %s", len(left), len(n.PReps), n.Name, strings.Join(listed, ", ")))
+	return fmt.Sprintf("%d of %d P-Reps of %s have no contact: %s", len(left), len(n.PReps), n.Name, strings.Join(listed, ", "))
 }

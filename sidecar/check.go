@@ -19,7 +19,8 @@ import (
 
 // Check judges everything that people write: the base files of both servers, contacts, their merge, silences.
 // It contacts nobody and writes nothing. Problems would keep a server from running what is asked for; warnings
-// are worth a look. Both are in order of file and line. Notes say what couldn't be checked here.
+// are worth a look. Both are in order of file and line. Notes say what couldn't be checked here, and which
+// P-Reps no contact is for.
 func Check(ctx context.Context, cfg *Config, options CheckOptions) (problems, warnings scanner.ErrorList, notes []string) {
 	var known routing.Options
 	if cfg.Contacts != nil {
@@ -30,14 +31,14 @@ func Check(ctx context.Context, cfg *Config, options CheckOptions) (problems, wa
 		problems, warnings = append(problems, p...), append(warnings, w...)
 	}
 	if cfg.Alertmanager != nil {
-		p, w := checkAlertmanager(ctx, cfg, known)
-		problems, warnings = append(problems, p...), append(warnings, w...)
+		p, w, n := checkAlertmanager(ctx, cfg, known)
+		problems, warnings, notes = append(problems, p...), append(warnings, w...), append(notes, n...)
 	} else if cfg.Contacts != nil {
 		o := routingOptions(cfg)
 		o.ExportersOnly = true
 		o.Networks, o.AllNetworks = known.Networks, known.AllNetworks
-		p, w := routing.Check(ctx, o, nil)
-		problems, warnings = append(problems, p...), append(warnings, w...)
+		p, w, n := routing.Check(ctx, o, nil)
+		problems, warnings, notes = append(problems, p...), append(warnings, w...), append(notes, n...)
 	}
 	if cfg.Contacts != nil {
 		p, w := checkExporters(ctx, cfg)
@@ -55,31 +56,31 @@ func Check(ctx context.Context, cfg *Config, options CheckOptions) (problems, wa
 
 // checkAlertmanager checks the base by itself, the contacts, and the release that they make together. known is what is
 // known of the networks.
-func checkAlertmanager(ctx context.Context, cfg *Config, known routing.Options) (problems, warnings scanner.ErrorList) {
+func checkAlertmanager(ctx context.Context, cfg *Config, known routing.Options) (problems, warnings scanner.ErrorList, notes []string) {
 	base, problems, warnings := checkRelease(ctx, reload.NewAlertmanager, cfg.Alertmanager, nil)
 	if cfg.Contacts == nil {
 		file := cmp.Or(cfg.Alertmanager.ConfigFile, filepath.Join(cfg.Alertmanager.SourceDir, routing.MainFile))
 		if main, ok := base[routing.MainFile]; ok && len(problems) == 0 {
 			warnings = append(warnings, routing.Lint(file, main, routingOptions(cfg))...)
 		}
-		return problems, warnings
+		return problems, warnings, nil
 	}
 	if len(problems) > 0 {
 		base = nil // A merge into it would show the same faults once more.
 	}
 	o := routingOptions(cfg)
 	o.Networks, o.AllNetworks = known.Networks, known.AllNetworks
-	p, w := routing.Check(ctx, o, base)
+	p, w, notes := routing.Check(ctx, o, base)
 	problems, warnings = append(problems, p...), append(warnings, w...)
 	if len(problems) > 0 {
-		return problems, warnings
+		return problems, warnings, notes
 	}
 	contacts, err := routing.New(routingOptions(cfg))
 	if err != nil {
-		return listOf(err), warnings
+		return listOf(err), warnings, notes
 	}
 	_, merged, _ := checkRelease(ctx, reload.NewAlertmanager, cfg.Alertmanager, fromContacts(contacts))
-	return merged, warnings
+	return merged, warnings, notes
 }
 
 // CheckContacts judges folders of contacts by themselves, as in a repository that holds nothing else. cfg
@@ -91,8 +92,8 @@ func CheckContacts(ctx context.Context, cfg *Config, dirs []string, options Chec
 		o := routingOptions(cfg)
 		o.Networks, o.AllNetworks = known.Networks, known.AllNetworks
 		o.Contacts.Dir = dir
-		p, w := routing.Check(ctx, o, nil)
-		problems, warnings = append(problems, p...), append(warnings, w...)
+		p, w, n := routing.Check(ctx, o, nil)
+		problems, warnings, notes = append(problems, p...), append(warnings, w...), append(notes, n...)
 		if contacts, err := routing.ReadExporters(ctx, o); err == nil {
 			p, w := discovery.CheckOverrides(nil, overridesOf(contacts))
 			problems, warnings = append(problems, p...), append(warnings, w...)

@@ -2,7 +2,9 @@ package sidecar
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -69,12 +71,19 @@ func (s *Sidecar) whoPage(w http.ResponseWriter, r *http.Request) {
 	showPage(w, "who.html", p)
 }
 
+// nextLabel finds a label that was written behind another one, as on a command line.
+var nextLabel = regexp.MustCompile(`^[^="]+=[^"\s]\S*\s+([a-zA-Z_]\w*=\S*)`)
+
 func (s *Sidecar) ask(p *whoOf) (routing.Answer, error) {
 	var pairs []string
 	for line := range strings.Lines(p.Labels) {
-		if line = strings.TrimSpace(line); line != "" {
-			pairs = append(pairs, line)
+		if line = strings.TrimSpace(line); line == "" {
+			continue
 		}
+		if m := nextLabel.FindStringSubmatch(line); m != nil {
+			return routing.Answer{}, fmt.Errorf("one label a line: %q stands behind another one (a value that means it is written in double quotes)", m[1])
+		}
+		pairs = append(pairs, line)
 	}
 	labels, err := routing.ParseLabels(pairs)
 	if err != nil {

@@ -121,6 +121,9 @@ func TestWhoPage(t *testing.T) {
 	put("alertmanager/alertmanager.yml", "route: { receiver: other }\nreceivers: [ { name: other } ]\n")
 	onPage(t, s, ask("alertnam=x\nprep=hx1", "", ""), []string{"<bdi>team</bdi>", "did you mean &#34;alertname&#34;?", "no contact for prep=&#34;hx1&#34;"}, addresses)
 
+	onPage(t, s, ask(`prep_name="Acme b=c"`, "", ""), []string{"<bdi>team</bdi>"}, []string{"No answer"})
+	onPage(t, s, ask("prep_name=Acme & Sons", "", ""), []string{"<bdi>team</bdi>"}, []string{"No answer"})
+
 	const script = "<script>alert(1)</script>"
 	for _, question := range []string{
 		ask(script, "", ""), ask("a="+script, "", ""), ask("a=b", script, ""), ask("a=b", "", script), ask("severity=</textarea>"+script+"\u202e", "", ""),
@@ -128,12 +131,13 @@ func TestWhoPage(t *testing.T) {
 		onPage(t, s, question, []string{"&lt;script&gt;"}, []string{"<script", `class="error">"\u202e`})
 	}
 	for question, want := range map[string]string{
-		ask("NodeDown", "", ""):                         "must be LABEL=VALUE",
-		ask("a=b", "tomorrow", ""):                      "must be a time such as",
-		ask("a=b", "", "../../etc/passwd"):              "not known, use a name such as Europe/Berlin",
-		ask("a=b", "2026-03-29 02:30", "Europe/Berlin"): "the clock is put forward over it",
-		ask(strings.Repeat("a=b\n", 200), "", ""):       "more than 100 labels",
-		ask(strings.Repeat("a", 20000)+"=b", "", ""):    "the question is too long",
+		ask("NodeDown", "", ""):                             "must be LABEL=VALUE",
+		ask("alertname=NodeDown severity=critical", "", ""): "one label a line: &#34;severity=critical&#34; stands behind another one",
+		ask("a=b", "tomorrow", ""):                          "must be a time such as",
+		ask("a=b", "", "../../etc/passwd"):                  "not known, use a name such as Europe/Berlin",
+		ask("a=b", "2026-03-29 02:30", "Europe/Berlin"):     "the clock is put forward over it",
+		ask(strings.Repeat("a=b\n", 200), "", ""):           "more than 100 labels",
+		ask(strings.Repeat("a", 20000)+"=b", "", ""):        "the question is too long",
 	} {
 		onPage(t, s, question, []string{"No answer:", want}, []string{"<table>"})
 	}

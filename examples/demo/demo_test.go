@@ -41,9 +41,9 @@ func testStory(t *testing.T, stoker string) {
 		"Alertmanager runs with it",
 		"the node of Acme Validators goes down (simulated)",
 		"alert NodeDown fires",
-		"inbox: mail to noc@acme.example: [FIRING:1] NodeDown",
+		"inbox: mail to noc@acme.example: [critical] NodeDown · Acme Validators",
 		"the node of Acme Validators is back (simulated)",
-		"inbox: mail to noc@acme.example: [RESOLVED] NodeDown",
+		"inbox: mail to noc@acme.example: [RESOLVED] NodeDown · Acme Validators",
 		"nobody else was told",
 		"stopping everything",
 	} {

@@ -228,13 +228,13 @@ func (s *story) tell(calm time.Duration) {
 		return s.query(fmt.Sprintf(`ALERTS{alertname="NodeDown", alertstate="firing", prep=%q}`, acme.Address()))
 	})
 	s.say("Prometheus: alert NodeDown fires")
-	s.arrives("FIRING")
+	s.arrives("[critical] NodeDown")
 
 	if err := s.nodes[0].up(); err != nil {
 		s.fail(err)
 	}
 	s.say("the node of %s is back (simulated)", acme.Name())
-	s.arrives("RESOLVED")
+	s.arrives("[RESOLVED] NodeDown")
 
 	others := 0
 	for _, m := range s.inbox.Messages() {
