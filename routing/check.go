@@ -16,7 +16,7 @@ import (
 // encrypted values are checked as far as the secrets folder and the key are at hand.
 //
 // Problems without a position are about a file or folder as a whole. Notes are no fault of anybody: which P-Reps no
-// contact is for.
+// contact is for, and which have several.
 func Check(ctx context.Context, opts Options, base map[string][]byte) (problems, warnings scanner.ErrorList, notes []string) {
 	site, err := opts.site()
 	if err != nil {
@@ -57,7 +57,7 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 		contacts = append(contacts, c.contact)
 	}
 	warnings = append(warnings, opts.checkNetworks(contacts)...)
-	notes = opts.uncovered(contacts)
+	notes = append(opts.uncovered(contacts), sharedOwners(contacts)...)
 	exporters, missing := readExporters(files, site)
 	problems = append(problems, missing...)
 	for _, c := range exporters {

@@ -20,7 +20,7 @@ import (
 // Check judges everything that people write: the base files of both servers, contacts, their merge, silences.
 // It contacts nobody and writes nothing. Problems would keep a server from running what is asked for; warnings
 // are worth a look. Both are in order of file and line. Notes say what couldn't be checked here, and which
-// P-Reps no contact is for.
+// P-Reps no contact is for, or several are.
 func Check(ctx context.Context, cfg *Config, options CheckOptions) (problems, warnings scanner.ErrorList, notes []string) {
 	var known routing.Options
 	if cfg.Contacts != nil {
