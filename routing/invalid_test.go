@@ -454,6 +454,9 @@ func TestParseContactBounds(t *testing.T) {
 		{strings.Replace(hookContact("hx1"), "owner: hx1", "owner: "+owners, 1), "acme.yml:4:8: owner must not have more than 50 entries"},
 		{"kind: operator\nname: Acme\nowner: hx1\ncontact_methods:\n  a: &a { telegram: { chat_id: '1' } }\n  b: *a\n  c: *a\nnotification_rules:\n" + rules,
 			"acme.yml:1:1: makes 150 routes, at most 100 are allowed"},
+		{"kind: operator\nname: Acme\nowner:\n" + numbered(maxItems, "- '"+strings.Repeat("x", 100)+"%d'\n") + "contact_methods:\n" + numbered(20, "  m%d: { telegram: { chat_id: '1' } }\n") +
+			"notification_rules: [ { notify: [" + strings.TrimSuffix(numbered(20, "m%d, "), ", ") + "] } ]\n",
+			"acme.yml:1:1: makes 20 routes that name 100 KiB of owners and networks, at most 64 are allowed: several files may share the owners"},
 		{"kind: operator\nname: Acme\nowner: hx1\ncontact_methods:\n" + numbered(maxItems+1, "  m%d: { telegram: { chat_id: '1' } }\n") + "notification_rules: [ { notify: [m0] } ]\n",
 			"acme.yml:5:3: contact_methods must not have more than 50 entries (and 1 more errors)"},
 		{hookContact("hx1") + "quiet_hours:\n" + numbered(maxItems+1, "  q%d: { times: '22:00-07:00' }\n"),
