@@ -23,7 +23,7 @@ func TestBadSourcesChangeNothing(t *testing.T) {
 			`prometheus.yml:2:3: field scrape_intervall is not known here, did you mean "scrape_interval"?`},
 		"wrong type": {prometheus, "prometheus.yml", "global:\n  scrape_interval: soon\n",
 			`prometheus.yml:2:20: not a valid duration string: "soon"`},
-		"not YAML":                 {prometheus, "prometheus.yml", "global: [\n", `prometheus.yml:2:1: did not find expected node content`},
+		"not YAML":                 {prometheus, "prometheus.yml", "global: [\n", `prometheus.yml:2:1: did not find expected node content: a value or a closing bracket may be missing here or above`},
 		"empty":                    {prometheus, "prometheus.yml", "# nothing left\n", `prometheus.yml:1:1: is empty: a server would take it for a configuration without anything in it`},
 		"bad rule":                 {prometheus, "rules/up.yml", "groups:\n- name: up\n  rules:\n  - alert: Down\n    expr: up ==\n", `rules/up.yml:5:16: group "up", rule 1, "Down": could not parse expression: unexpected end of input`},
 		"unknown key in a rule":    {prometheus, "rules/up.yml", "groups:\n- name: up\n  rulez: []\n", `rules/up.yml:3:3: field rulez is not known here, did you mean "rules"?`},

@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -63,8 +61,6 @@ func (w *written) problems(err error, t reflect.Type) (list scanner.ErrorList) {
 			pos = w.locate(msg, t)
 		case unknownKey.MatchString(rest):
 			pos, msg = w.keyProblem(pos, rest, t)
-		case strings.Contains(rest, "UTF-8"), strings.Contains(rest, "control characters"):
-			pos, msg = w.garbage(), plain(rest)
 		default:
 			msg = plain(rest)
 		}
@@ -75,17 +71,6 @@ func (w *written) problems(err error, t reflect.Type) (list scanner.ErrorList) {
 		list.Add(pos, strictyaml.WithoutURL(msg))
 	}
 	return list
-}
-
-// garbage returns the place of the first byte that no text has.
-func (w *written) garbage() token.Position {
-	i := strings.IndexFunc(string(w.data), func(r rune) bool {
-		return r == utf8.RuneError || unicode.IsControl(r) && !strings.ContainsRune("\t\r\n\u0085", r)
-	})
-	if i < 0 {
-		return w.top()
-	}
-	return positionAt(w.name, w.data, i)
 }
 
 var (

@@ -72,7 +72,7 @@ func TestPositionsOfPrometheusFaults(t *testing.T) {
 		"wrong type": {files{"prometheus.yml": "scrape_configs: some\n"},
 			[]string{"prometheus.yml:1:1: the text `some` is not a list"}},
 		"no text": {files{"prometheus.yml": "global: {}\n# caf\xe9\n"},
-			[]string{"prometheus.yml:2:6: incomplete UTF-8 octet sequence"}},
+			[]string{"prometheus.yml:2:6: incomplete UTF-8 octet sequence: save the file as UTF-8"}},
 		"key twice": {files{"prometheus.yml": "global: {}\nglobal: {}\n"},
 			[]string{"prometheus.yml:2:1: field global is set twice"}},
 		"two rule files with faults": {files{

@@ -81,10 +81,10 @@ func (s *Site) urlProblem(text string) string {
 
 const privateHost = "must not be a private or local address, Alertmanager would post into its own network"
 
-var asciiHost = regexp.MustCompile(`^[a-z0-9._-]+$`)
+var asciiHost = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
 
 func hostProblem(host string) string {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	host = strings.TrimSuffix(host, ".")
 	if ip, err := netip.ParseAddr(host); err == nil {
 		if !public(ip) {
 			return privateHost
@@ -94,6 +94,7 @@ func hostProblem(host string) string {
 	if !asciiHost.MatchString(host) {
 		return "must name its host in plain ASCII letters, digits, dots and dashes"
 	}
+	host = strings.ToLower(host)
 	labels := strings.Split(host, ".")
 	switch last := labels[len(labels)-1]; {
 	case numeric(last):

@@ -44,7 +44,7 @@ func (b *base) terms(site Site) terms {
 	if r := b.config.Route.RepeatInterval; r != nil {
 		repeat = *r
 	}
-	return terms{site: site, global: b.config.Global, version: b.version, repeat: repeat}
+	return terms{site: site, global: b.config.Global, outward: b.outward(), version: b.version, repeat: repeat}
 }
 
 // readMainFile reads the base out of a source tree.

@@ -16,26 +16,17 @@ import (
 // encrypted values are checked as far as the secrets folder and the key are at hand.
 //
 // Problems without a position are about a file or folder as a whole. Notes are no fault of anybody: which P-Reps no
-// contact is for.
+// contact is for, and which have several.
 func Check(ctx context.Context, opts Options, base map[string][]byte) (problems, warnings scanner.ErrorList, notes []string) {
 	site, err := opts.site()
 	if err != nil {
 		return scanner.ErrorList{noPosition("", err.Error())}, nil, nil
 	}
-	structure, open := site, opts.withSecrets(site)
-	if _, err := os.Stat(site.SecretsDir); err == nil {
-		site.ReadSecret = open.ReadSecret
-	}
-	if _, err := os.Stat(opts.Contacts.AgeIdentityFile); err == nil {
-		site.Decrypt = open.Decrypt
-	}
-	if opts.Phone != nil {
-		if _, err := os.Stat(opts.Phone.credentialFile()); err == nil {
-			site.readCredential = open.readCredential
-		}
-	} else if base == nil && site.Phone == nil {
+	if base == nil && site.Phone == nil {
 		site.Phone = &PhoneConfig{} // how they are reached is decided elsewhere
 	}
+	structure := site
+	site = opts.atHand(site)
 	methods := site
 	if opts.ExportersOnly {
 		methods = structure
@@ -57,7 +48,7 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 		contacts = append(contacts, c.contact)
 	}
 	warnings = append(warnings, opts.checkNetworks(contacts)...)
-	notes = opts.uncovered(contacts)
+	notes = append(opts.uncovered(contacts), sharedOwners(contacts)...)
 	exporters, missing := readExporters(files, site)
 	problems = append(problems, missing...)
 	for _, c := range exporters {
@@ -96,6 +87,23 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 	problems.Sort()
 	warnings.Sort()
 	return problems, warnings, notes
+}
+
+// atHand returns the site with those secrets, keys and credentials that are here.
+func (o *Options) atHand(s Site) Site {
+	open := o.withSecrets(s)
+	if _, err := os.Stat(s.SecretsDir); err == nil {
+		s.ReadSecret = open.ReadSecret
+	}
+	if _, err := os.Stat(o.Contacts.AgeIdentityFile); err == nil {
+		s.Decrypt = open.Decrypt
+	}
+	if o.Phone != nil {
+		if _, err := os.Stat(o.Phone.credentialFile()); err == nil {
+			s.readCredential = open.readCredential
+		}
+	}
+	return s
 }
 
 // anyBase stands in for the base where there is none: it has all that contact methods rest on.

@@ -270,7 +270,7 @@ func (c *contactReader) isName(key *yaml.Node) bool {
 
 func (c *contactReader) readMethods(n *yaml.Node) {
 	c.says(n, "minProperties", 1)
-	for key, value := range c.entries(n) {
+	for key, value := range c.named(n) {
 		if !c.isName(key) {
 			continue
 		}

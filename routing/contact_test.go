@@ -12,6 +12,7 @@ import (
 
 	"filippo.io/age"
 	"filippo.io/age/armor"
+	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -251,6 +252,24 @@ func TestAllowPrivate(t *testing.T) {
 	} {
 		if got := site.urlProblem(url); got != want {
 			t.Errorf("%s: got %q, want %q", url, got, want)
+		}
+	}
+}
+
+// A test of a contact is about every owner and every network, and not about each pair of them, of which 50 and 50 would make
+// 2,500 alerts to try on every leaf.
+func TestTestsCoverOwnersAndNetworks(t *testing.T) {
+	c := &Contact{Kind: Operator, Owners: strings.Fields("a b c"), Networks: strings.Fields("x y")}
+	for _, test := range []struct {
+		labels model.LabelSet
+		want   string
+	}{
+		{model.LabelSet{}, `[{network="x", prep="a"} {network="y", prep="b"} {network="x", prep="c"}]`},
+		{model.LabelSet{"prep": "b"}, `[{network="x", prep="b"} {network="y", prep="b"}]`},
+		{model.LabelSet{"prep": "b", "network": "z"}, `[{network="z", prep="b"}]`},
+	} {
+		if got := fmt.Sprint(c.alerts(test.labels, testSite())); got != test.want {
+			t.Errorf("%s: got %s, want %s", test.labels, got, test.want)
 		}
 	}
 }

@@ -28,7 +28,7 @@ func (c *contactReader) readTests(n *yaml.Node) {
 		t := declaredTest{labels: model.LabelSet{}, at: item}
 		at := c.object(item,
 			field{"labels", func(n *yaml.Node) {
-				for key, value := range c.entries(n) {
+				for key, value := range c.named(n) {
 					c.says(key, "pattern", model.LabelNameRE.String())
 					if !c.outline.has(key) && !model.LegacyValidation.IsValidLabelName(key.Value) {
 						c.fail(key, "%q is not a label name", key.Value)
@@ -127,18 +127,17 @@ func only(root *config.Route, stems map[string]bool) *config.Route {
 	return &some
 }
 
-// alerts returns labels completed by what makes an alert this contact's: once for each owner and network.
+// alerts returns labels completed by what makes an alert this contact's, so that each owner and each network is in one.
 func (c *Contact) alerts(labels model.LabelSet, site Site) []model.LabelSet {
 	alerts := []model.LabelSet{labels}
 	fill := func(name string, values []string) {
 		if _, given := labels[model.LabelName(name)]; given || len(values) == 0 {
 			return
 		}
-		var filled []model.LabelSet
-		for _, alert := range alerts {
-			for _, v := range values {
-				filled = append(filled, alert.Merge(model.LabelSet{model.LabelName(name): model.LabelValue(v)}))
-			}
+		filled := make([]model.LabelSet, max(len(alerts), len(values)))
+		for i := range filled {
+			value := model.LabelValue(values[i%len(values)])
+			filled[i] = alerts[i%len(alerts)].Merge(model.LabelSet{model.LabelName(name): value})
 		}
 		alerts = filled
 	}

@@ -56,7 +56,8 @@
 // be decrypted by whoever has the age key; it is written into the merged configuration, never into logs.
 //
 // A contact decides where Alertmanager posts to. So it can only name https URLs of public hosts, unless
-// the site allows private ones, and it can't set matchers, continue, templates, HTTP options or paths.
+// the site allows private ones, and it can't set matchers, continue, templates, HTTP options or paths. Redirects from there
+// are not followed, and the credentials of the base's global http_config don't go there.
 // Names of hosts are not resolved: what a name points to is for the network around Alertmanager to guard.
 //
 // # Methods

@@ -307,7 +307,7 @@ func (c *contactReader) basicAuth(n *yaml.Node, e *Exporter) {
 			default:
 				before := len(c.problems)
 				set := c.object(n, field{"secret", func(n *yaml.Node) {
-					e.secret = reference{c.word(n, secretPattern, "[a-z0-9_-]+"), n}
+					e.secret = reference{c.secretName(n), n}
 				}})
 				c.requires(n, "secret")
 				if len(set) == 0 && len(c.problems) == before {

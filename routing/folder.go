@@ -72,10 +72,11 @@ func readVersion(ctx context.Context, dir string, site Site) (files []contactFil
 	}
 	defer root.Close()
 	now := dir
-	data, err := root.OpenRoot("..data")
-	if _, linkErr := root.Lstat("..data"); linkErr == nil && errors.Is(err, fs.ErrNotExist) {
-		return nil, true, fmt.Errorf("..data: %w", cause(err)) // it led to a version that was just removed
-	} else if err == nil {
+	if mounted(root) {
+		data, err := root.OpenRoot("..data")
+		if err != nil { // it led to a version that was just removed
+			return nil, errors.Is(err, fs.ErrNotExist), fmt.Errorf("..data: %w", cause(err))
+		}
 		defer data.Close()
 		root, now = data, filepath.Join(dir, "..data")
 	}
@@ -107,6 +108,20 @@ func readVersion(ctx context.Context, dir string, site Site) (files []contactFil
 	return files, statErr != nil || !os.SameFile(read, after), err
 }
 
+// mounted reports whether a ConfigMap is mounted to a folder: ..data is a link there, and all that can be seen are links
+// into it. A ..data that a pull request puts beside the contacts of others is a hidden folder like any other, else they
+// would be gone.
+func mounted(root *os.Root) bool {
+	data, err := root.Lstat("..data")
+	if err != nil || data.Mode()&fs.ModeSymlink == 0 {
+		return false
+	}
+	entries, err := fs.ReadDir(root.FS(), ".")
+	return err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		return !strings.HasPrefix(e.Name(), "..") && e.Type()&fs.ModeSymlink == 0
+	})
+}
+
 // readContactFile reads one file of the folder; false if it isn't meant to be a contact.
 func readContactFile(root *os.Root, dir, name string, site Site) (contactFile, bool) {
 	f := contactFile{name: name, path: filepath.Join(dir, filepath.FromSlash(name)), stem: stem(name)}
@@ -118,11 +133,14 @@ func readContactFile(root *os.Root, dir, name string, site Site) (contactFile, b
 	switch ext := path.Ext(name); {
 	case err == nil && info.IsDir():
 		return reject("is a link to a folder, which is not followed")
-	case ext == ".yaml":
+	case ext != ".yml" && (strings.EqualFold(ext, ".yml") || strings.EqualFold(ext, ".yaml")):
 		return reject("contact files end in .yml, rename it to %s.yml", f.stem)
 	case ext != ".yml":
 		return f, false
 	case err != nil:
+		if link, lerr := root.Lstat(name); lerr == nil && link.Mode()&fs.ModeSymlink != 0 {
+			return reject("is a link that isn't followed, %v: put the file itself here", cause(err))
+		}
 		return reject("%v", cause(err))
 	case !info.Mode().IsRegular():
 		return reject("is not a regular file")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,11 +64,11 @@ func TestFolder(t *testing.T) {
 		"contacts/echo.yml: has the same name as contacts/us/echo.yml, rename one of them",
 		"eu/de/bravo.yml: bravo",
 		"foxtrot.yml/golf.yml: golf",
-		"contacts/hotel.yml: path escapes from parent",
-		"contacts/india.yml: path escapes from parent",
+		"contacts/hotel.yml: is a link that isn't followed, path escapes from parent: put the file itself here",
+		"contacts/india.yml: is a link that isn't followed, path escapes from parent: put the file itself here",
 		"juliett.yml: juliett",
 		"contacts/kilo: is a link to a folder, which is not followed",
-		"contacts/lima.yml: no such file or directory",
+		"contacts/lima.yml: is a link that isn't followed, no such file or directory: put the file itself here",
 		"contacts/us/echo.yml: has the same name as contacts/echo.yml, rename one of them",
 	}
 	if diff := cmp.Diff(want, h.readable()); diff != "" {
@@ -87,6 +88,32 @@ func TestFolderOfConfigMap(t *testing.T) {
 	h.link("..data/bravo.yml", "contacts/bravo.yml")
 	if diff := cmp.Diff([]string{"acme.yml: acme", "bravo.yml: bravo", "new.yml: new"}, h.readable()); diff != "" {
 		t.Errorf("found (-want +got):\n%s", diff)
+	}
+}
+
+// What looks like a ConfigMap in a folder of files hides nobody's contact: a pull request could bring it.
+func TestFolderIsNoConfigMap(t *testing.T) {
+	for name, data := range map[string]func(*house){
+		"folder": func(h *house) { h.write("contacts/..data/evil.yml", hookContact("hx2")) },
+		"link": func(h *house) {
+			h.write("contacts/..v1/evil.yml", hookContact("hx2"))
+			h.link("..v1", "contacts/..data")
+		},
+		"link beside links": func(h *house) {
+			h.write("contacts/..v1/evil.yml", hookContact("hx2"))
+			h.link("..v1", "contacts/..data")
+			h.link("acme.yml", "contacts/bravo.yml")
+		},
+		"broken link": func(h *house) { h.link("gone", "contacts/..data") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			h.write("contacts/acme.yml", hookContact("hx1"))
+			data(h)
+			if got := h.readable(); got[0] != "acme.yml: acme" || slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, "evil") }) {
+				t.Errorf("found %q", got)
+			}
+		})
 	}
 }
 

@@ -98,8 +98,8 @@ func invalidContacts() map[string][]string {
 			"24:99: password must be {secret: name}, a file that the people who run stoker keep for you: whoever copies an encrypted password would have it sent to a host of their choice",
 			"25:99: password must be {secret: name}, a file that the people who run stoker keep for you",
 			`26:69: field "username" is missing`,
-			`26:91: "Metrics" must match [a-z0-9_-]+`,
-			`27:109: "other.metrics" must match [a-z0-9_-]+`,
+			"26:91: secret must be a name, [a-z0-9_-]+: the secret itself is in a file on the machine that runs stoker",
+			"27:109: secret must be a name, [a-z0-9_-]+: the secret itself is in a file on the machine that runs stoker",
 			`28:101: field "file" not known, known: secret`,
 			"29:15: url must begin with https://, anybody on the way could read the password",
 			"30:99: password must be {secret: name}, a file that the people who run stoker keep for you",
@@ -245,8 +245,8 @@ func invalidContacts() map[string][]string {
 			"16:15: times must not be empty",
 			`17:41: weekday "mondy" not known, did you mean "monday"?`,
 			`17:48: weekday "sunda" not known, did you mean "sunday"?`,
-			`17:64: weekday "1" not known, known: sunday, monday, tuesday, wednesday, thursday, friday, saturday`,
-			`17:64: weekday "5" not known, known: sunday, monday, tuesday, wednesday, thursday, friday, saturday`,
+			`17:64: weekday "1" not known, known: sunday, monday, tuesday, wednesday, thursday, friday, saturday; several are monday:friday`,
+			`17:64: weekday "5" not known, known: sunday, monday, tuesday, wednesday, thursday, friday, saturday; several are monday:friday`,
 			`18:39: severity "critcal" not known, did you mean "critical"?`,
 			`19:3: "J" must match [a-z0-9-]+`,
 			`20:30: field "location" not known, known: times, weekdays, bypass`,
@@ -270,9 +270,9 @@ func invalidContacts() map[string][]string {
 			"8:1: second document, one file holds one document",
 		},
 		"secret": {
-			`5:37: "../other.hook" must match [a-z0-9_-]+`,
-			`6:34: "other.hook" must match [a-z0-9_-]+`,
-			`7:34: "/etc/passwd" must match [a-z0-9_-]+`,
+			"5:37: secret must be a name, [a-z0-9_-]+: the secret itself is in a file on the machine that runs stoker",
+			"6:34: secret must be a name, [a-z0-9_-]+: the secret itself is in a file on the machine that runs stoker",
+			"7:34: secret must be a name, [a-z0-9_-]+: the secret itself is in a file on the machine that runs stoker",
 			`8:34: secret "absent" can't be read: open invalid-secret.absent: file does not exist`,
 			`9:34: secret "empty" is empty: /run/secrets/stoker/invalid-secret.empty`,
 			"10:24: url must not be a private or local address, Alertmanager would post into its own network",
@@ -283,11 +283,20 @@ func invalidContacts() map[string][]string {
 			"14:24: url must be a string, is a list",
 			"15:53: channel must be a string, is a mapping",
 		},
+		"slips": {
+			"6:28: number must be a phone number with + and country code and nothing but digits, such as +442079460123",
+			"7:37: secret must be a name, [a-z0-9_-]+: the secret itself is in a file on the machine that runs stoker",
+			`8:3: "K" must match [a-z0-9-]+`,
+			"10:13: notify must be a list, put it in [ ]",
+			`11:52: "15" must be a duration such as 15m, at most 1w`,
+			`12:51: "1.5" must be a duration such as 15m, at most 1w`,
+			`14:44: weekday "mon-fri" not known, known: sunday, monday, tuesday, wednesday, thursday, friday, saturday; several are monday:friday`,
+		},
 		"subscriptions": {
 			`9:14: contact method "mial" not known, did you mean "mail"?`,
 			"9:36: send_resolved must be true or false",
 			`9:43: field "quiet_hours" not known, known: components, networks, min_severity, notify, send_resolved`,
-			"10:17: components must be a list, is a single value",
+			"10:17: components must be a list, put it in [ ]",
 			"10:34: networks must not be empty",
 			`10:52: severity "high" not known, known: info, warning, critical`,
 		},
@@ -297,7 +306,7 @@ func invalidContacts() map[string][]string {
 			`9:33: "mail" has another send_resolved in line 8, use two contact methods`,
 		},
 		"syntax": {
-			"2:1: did not find expected ',' or ']'",
+			"2:1: did not find expected ',' or ']': a comma, a quote or a bracket may be missing here or above",
 		},
 		"telegram": {
 			`5:32: chat_id must be the number of a chat such as "-1001234567890"`,
@@ -312,7 +321,7 @@ func invalidContacts() map[string][]string {
 			`10:15: "a b" is not a label name`,
 			"10:36: alertname must not be empty",
 			`11:3: field "labels" is missing`,
-			"11:13: notify must be a list, is a single value",
+			"11:13: notify must be a list, put it in [ ]",
 			`12:53: at: "tomorrow" must be a time such as "2026-11-26 22:30" or 2026-11-26T22:30:00+01:00`,
 			"14:53: at must not be empty",
 		},
@@ -350,12 +359,13 @@ func invalidContacts() map[string][]string {
 			"28:24: url must not be a private or local address, Alertmanager would post into its own network",
 			"29:24: url must not be a private or local address, Alertmanager would post into its own network",
 			"30:26: api_url must not write an IP address in an unusual way",
+			"31:29: url must name its host in plain ASCII letters, digits, dots and dashes",
 		},
 		"wrong-types": {
 			"1:7: kind must be a string, is a list",
 			"2:7: name must be a string, put it in quotes",
 			"3:8: owner must be a list, is a mapping",
-			"4:11: networks must be a list, is a single value",
+			"4:11: networks must be a list, put it in [ ]",
 			"5:18: contact_methods must be a mapping, is a list",
 			"6:21: notification_rules must be a list, is a mapping",
 		},
@@ -410,6 +420,15 @@ func problemLines(t *testing.T, file string, err error) []string {
 	return lines
 }
 
+// numbered repeats a line with the numbers from 0 on.
+func numbered(n int, format string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format, i)
+	}
+	return b.String()
+}
+
 func TestParseContactBounds(t *testing.T) {
 	const source = "kind: operator\n"
 	for file, want := range map[string]string{
@@ -435,6 +454,13 @@ func TestParseContactBounds(t *testing.T) {
 		{strings.Replace(hookContact("hx1"), "owner: hx1", "owner: "+owners, 1), "acme.yml:4:8: owner must not have more than 50 entries"},
 		{"kind: operator\nname: Acme\nowner: hx1\ncontact_methods:\n  a: &a { telegram: { chat_id: '1' } }\n  b: *a\n  c: *a\nnotification_rules:\n" + rules,
 			"acme.yml:1:1: makes 150 routes, at most 100 are allowed"},
+		{"kind: operator\nname: Acme\nowner:\n" + numbered(maxItems, "- '"+strings.Repeat("x", 100)+"%d'\n") + "contact_methods:\n" + numbered(20, "  m%d: { telegram: { chat_id: '1' } }\n") +
+			"notification_rules: [ { notify: [" + strings.TrimSuffix(numbered(20, "m%d, "), ", ") + "] } ]\n",
+			"acme.yml:1:1: makes 20 routes that name 100 KiB of owners and networks, at most 64 are allowed: several files may share the owners"},
+		{"kind: operator\nname: Acme\nowner: hx1\ncontact_methods:\n" + numbered(maxItems+1, "  m%d: { telegram: { chat_id: '1' } }\n") + "notification_rules: [ { notify: [m0] } ]\n",
+			"acme.yml:5:3: contact_methods must not have more than 50 entries (and 1 more errors)"},
+		{hookContact("hx1") + "quiet_hours:\n" + numbered(maxItems+1, "  q%d: { times: '22:00-07:00' }\n"),
+			"acme.yml:8:3: quiet_hours must not have more than 50 entries"},
 	} {
 		if _, err := ParseContact("acme.yml", []byte(test.source), testSite()); err == nil || err.Error() != test.want {
 			t.Errorf("got %v, want %s", err, test.want)

@@ -60,6 +60,9 @@ type linter struct {
 	asked map[string]bool // time intervals that a route has
 }
 
+// defaultRetention is for how long Alertmanager remembers what it has sent, if its --data.retention says nothing else.
+const defaultRetention = model.Duration(120 * time.Hour)
+
 // routes looks at a route as it is written, as it was read, and as it works, and at those below it. above are the matchers
 // that lead to it.
 func (l *linter) routes(n *yaml.Node, r *config.Route, works *dispatch.Route, above labels.Matchers) {
@@ -69,6 +72,10 @@ func (l *linter) routes(n *yaml.Node, r *config.Route, works *dispatch.Route, ab
 	if opts.RepeatInterval < opts.GroupInterval && (r.RepeatInterval != nil || r.GroupInterval != nil) {
 		l.fail(n, "repeat_interval %s is shorter than group_interval %s: nothing is repeated before the next group_interval",
 			model.Duration(opts.RepeatInterval), model.Duration(opts.GroupInterval))
+	}
+	if r.RepeatInterval != nil && *r.RepeatInterval > defaultRetention {
+		l.fail(n, "repeat_interval %s is longer than Alertmanager remembers what it has sent: it is repeated after %s, unless --data.retention is longer",
+			*r.RepeatInterval, defaultRetention)
 	}
 	children := get(n, routesList)
 	if len(children.Content) != len(works.Routes) {

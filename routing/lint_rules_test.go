@@ -187,3 +187,25 @@ func TestCheckNetworks(t *testing.T) {
 		}
 	}
 }
+
+// Who reviews a contact sees that its owner has another one already: nothing else says that it may be somebody else's.
+func TestSharedOwners(t *testing.T) {
+	contact := func(file, owners string) *Contact {
+		return parse(t, file, "kind: operator\nname: Acme\nowner: "+owners+
+			"\ncontact_methods: { mail: { email: { to: noc@acme.example } } }\nnotification_rules: [ { notify: [ mail ] } ]\n", testSite())
+	}
+	all := []*Contact{contact("eu/evil.yml", "[ hx1, hx9 ]"), contact("acme.yml", "hx1"), contact("bravo.yml", "hx2")}
+	want := []string{"1 owner has several contacts, who all hear the same: hx1 (acme.yml, evil.yml)"}
+	if diff := cmp.Diff(want, sharedOwners(all)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if got := sharedOwners(all[1:]); got != nil {
+		t.Errorf("%q", got)
+	}
+	many := numbered(maxListed+2, "hx%d ")
+	twice := "[ " + strings.Join(strings.Fields(many), ", ") + " ]"
+	got := sharedOwners([]*Contact{contact("a.yml", twice), contact("b.yml", twice)})
+	if len(got) != 1 || !strings.HasPrefix(got[0], "12 owners have several contacts, ") || !strings.HasSuffix(got[0], ", and 2 more") {
+		t.Errorf("%q", got)
+	}
+}

@@ -53,13 +53,14 @@ func TestSharedAddresses(t *testing.T) {
 	}
 }
 
-// What the bases of other tests say is all meant, but for three that are made to be odd.
+// What the bases of other tests say is all meant, but for four that are made to be odd.
 func TestLintOfBases(t *testing.T) {
 	want := []string{
 		// A merge key adds to matchers instead of being replaced by them.
 		`testdata/base-anchors.yml:19:5: never reached: its matchers and those above it never match together, because of severity="warning"`,
 		"testdata/base-anchors.yml:22:5: never reached: the route in line 15 has the same matchers, and no continue",
 		"testdata/base-intervals.yml:16:5: muted for ever: its time intervals leave no time at which it tells",
+		"testdata/base-names.yml:3:3: repeat_interval 1y is longer than Alertmanager remembers what it has sent: it is repeated after 5d, unless --data.retention is longer",
 		`testdata/base-swallows-all.yml:9:7: matcher severity=~".*" matches every alert, also one without that label`,
 		"testdata/base-swallows-all.yml:11:5: never reached: the route in line 5 takes every alert, and has no continue",
 	}

@@ -22,6 +22,8 @@ type method interface {
 type terms struct {
 	site   Site
 	global *config.GlobalConfig // of the base
+	// outward is the http_config for URLs that the contact chose.
+	outward *yaml.Node
 	// version is that of the Alertmanager that will run them, such as 0.34.2; "" if it isn't known.
 	version string
 	// repeat is how often the base tells again about what goes on.
@@ -121,9 +123,9 @@ func (c *contactReader) webhook(n *yaml.Node) method {
 func (m webhook) integrations(t terms) ([]integration, error) {
 	// 0.27 knows url_file, but crashes when such a webhook answers with an error.
 	if m.url.file != "" && t.has(0, 28) {
-		return one("webhook_configs", object("url_file", text(m.url.file)))
+		return one("webhook_configs", object("url_file", text(m.url.file), "http_config", t.outward))
 	}
-	return one("webhook_configs", object("url", text(m.url.text("https://example.invalid/"))))
+	return one("webhook_configs", object("url", text(m.url.text("https://example.invalid/")), "http_config", t.outward))
 }
 
 // The channel of slack is plain: it is sent to the URL, which is the contact's own choice, so that an
@@ -159,6 +161,9 @@ func (m slack) integrations(t terms) ([]integration, error) {
 		set(settings, "api_url_file", text(m.apiURL.file))
 	default:
 		set(settings, "api_url", text(m.apiURL.text("https://example.invalid/")))
+	}
+	if m.apiURL != nil {
+		set(settings, "http_config", t.outward)
 	}
 	if m.channel != "" {
 		set(settings, "channel", text(m.channel))

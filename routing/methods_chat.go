@@ -95,7 +95,7 @@ func (m mattermost) integrations(t terms) ([]integration, error) {
 func (v value) webhook(t terms) *yaml.Node {
 	// 0.27 knows webhook_url_file, but its loader demands a webhook_url all the same.
 	if v.file != "" && t.has(0, 28) {
-		return object("webhook_url_file", text(v.file))
+		return object("webhook_url_file", text(v.file), "http_config", t.outward)
 	}
-	return object("webhook_url", text(v.text("https://example.invalid/")))
+	return object("webhook_url", text(v.text("https://example.invalid/")), "http_config", t.outward)
 }

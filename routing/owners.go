@@ -5,6 +5,7 @@ import (
 	"go/scanner"
 	"go/token"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -145,4 +146,33 @@ func (n *Network) uncovered(contacts []*Contact) string {
 		listed = append(listed, owner)
 	}
 	return fmt.Sprintf("%d of %d P-Reps of %s have no contact: %s", len(left), len(n.PReps), n.Name, strings.Join(listed, ", "))
+}
+
+// sharedOwners says who is told by several contacts. Most are of one team, but nothing in a file proves whose alerts are its
+// author's to hear.
+func sharedOwners(contacts []*Contact) (notes []string) {
+	files := map[string][]string{}
+	for _, c := range contacts {
+		for _, owner := range c.Owners {
+			files[owner] = append(files[owner], filepath.Base(c.File))
+		}
+	}
+	maps.DeleteFunc(files, func(_ string, of []string) bool { return len(of) < 2 })
+	if len(files) == 0 {
+		return nil
+	}
+	var listed []string
+	for _, owner := range slices.Sorted(maps.Keys(files)) {
+		if len(listed) == maxListed {
+			listed = append(listed, fmt.Sprintf("and %d more", len(files)-maxListed))
+			break
+		}
+		slices.Sort(files[owner])
+		listed = append(listed, fmt.Sprintf("%s (%s)", owner, strings.Join(files[owner], ", ")))
+	}
+	owners := "1 owner has"
+	if len(files) > 1 {
+		owners = fmt.Sprintf("%d owners have", len(files))
+	}
+	return []string{owners + " several contacts, who all hear the same: " + strings.Join(listed, ", ")}
 }

@@ -46,11 +46,7 @@ func (c *contactReader) phone(kind, n *yaml.Node) method {
 	at := c.object(n,
 		field{"number", func(n *yaml.Node) {
 			// +442079460123 is an integer of YAML, and keeps its + here.
-			if n = resolve(n); n.Kind == yaml.ScalarNode && n.ShortTag() == "!!int" {
-				quoted := *n
-				quoted.Tag = "!!str"
-				n = &quoted
-			}
+			n = c.asText(n)
 			m.number = c.value(n, numberProblem)
 			c.orNumber(n)
 		}},

@@ -31,8 +31,13 @@ type step struct {
 	sendResolved bool
 }
 
-// maxLeaves is how many leaves a contact may have. Alertmanager tries every leaf for every alert.
-const maxLeaves = 100
+const (
+	// maxLeaves is how many leaves a contact may have. Alertmanager tries every leaf for every alert.
+	maxLeaves = 100
+	// maxMatchers is how long the values of their matchers may be together. Each leaf has all owners and networks in it, as
+	// an expression that takes Alertmanager many times its length of memory.
+	maxMatchers = 64 << 10
+)
 
 // plan turns rules or subscriptions into leaves. Leaves of one step never overlap: an alert that two
 // rules ask for is told once.
@@ -44,6 +49,17 @@ func (c *contactReader) plan(root *yaml.Node) []leaf {
 	leaves := plan()
 	if len(leaves) > maxLeaves {
 		c.fail(root, "makes %d routes, at most %d are allowed", len(leaves), maxLeaves)
+		return leaves
+	}
+	length := 0
+	for _, l := range leaves {
+		for _, m := range l.matchers {
+			length += len(m.Value)
+		}
+	}
+	if length > maxMatchers {
+		c.fail(root, "makes %d routes that name %d KiB of owners and networks, at most %d are allowed: several files may share the owners",
+			len(leaves), length>>10, maxMatchers>>10)
 	}
 	return leaves
 }

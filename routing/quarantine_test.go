@@ -54,7 +54,11 @@ func TestFolderThatCantBeRead(t *testing.T) {
 		"contacts: too many levels of symbolic links": func() { h.link("contacts", "contacts") },
 		"contacts: no such file or directory":         func() {},
 		"contacts: holds no contact file, <stem>.yml": func() { h.write("contacts/README.md", "x") },
-		"contacts: ..data: no such file or directory": func() { h.write("contacts/acme.yml", hookContact("hx9")); h.link("..gone", "contacts/..data") },
+		"contacts: ..data: no such file or directory": func() {
+			h.write("contacts/..version/acme.yml", hookContact("hx9"))
+			h.link("..data/acme.yml", "contacts/acme.yml")
+			h.link("..gone", "contacts/..data")
+		},
 	}
 	try := func(receivers ...string) {
 		t.Helper()

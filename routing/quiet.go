@@ -30,7 +30,7 @@ const day = 24 * 60 // minutes
 var timesPattern = regexp.MustCompile(`^([0-9]{2}):([0-9]{2})-([0-9]{2}):([0-9]{2})$`)
 
 func (c *contactReader) readQuietHours(n *yaml.Node) {
-	for key, value := range c.entries(n) {
+	for key, value := range c.named(n) {
 		if !c.isName(key) {
 			continue
 		}
@@ -125,7 +125,11 @@ func (c *contactReader) weekdays(n *yaml.Node, days *[7]bool) {
 func (c *contactReader) weekday(n *yaml.Node, name string) int {
 	i := slices.Index(dayNames[:], name)
 	if i < 0 {
-		c.fail(n, "weekday %q not known%s", name, strictyaml.DidYouMean(name, dayNames[:]))
+		hint := strictyaml.DidYouMean(name, dayNames[:])
+		if strictyaml.Nearest(name, dayNames[:]) == "" {
+			hint += "; several are monday:friday"
+		}
+		c.fail(n, "weekday %q not known%s", name, hint)
 	}
 	return i
 }

@@ -103,7 +103,7 @@ const maxAfter = 7 * 24 * time.Hour
 
 func (c *contactReader) duration(n *yaml.Node) model.Duration {
 	c.says(n, "pattern", durationPattern)
-	s := c.text(n)
+	s := c.text(c.asText(n))
 	if s == "" {
 		return 0
 	}

@@ -120,8 +120,19 @@ func (r *reader) entries(n *yaml.Node) func(yield func(key, value *yaml.Node) bo
 	}
 }
 
-// maxItems is how long a list may be, so that no contact makes everybody's configuration large or slow.
+// maxItems is how long a list may be, or a mapping whose keys the author chooses, so that no contact makes everybody's
+// configuration large or slow.
 const maxItems = 50
+
+// named is entries for a mapping whose keys the author chooses.
+func (r *reader) named(n *yaml.Node) func(yield func(key, value *yaml.Node) bool) {
+	r.says(n, "maxProperties", maxItems)
+	if m := resolve(n); m.Kind == yaml.MappingNode && len(m.Content) > 2*maxItems {
+		r.wrong(n, "must not have more than %d entries", maxItems)
+		return func(func(key, value *yaml.Node) bool) {}
+	}
+	return r.entries(n)
+}
 
 // list returns the items of a list; an empty or too long list is a problem.
 func (r *reader) list(n *yaml.Node) []*yaml.Node {
@@ -129,6 +140,8 @@ func (r *reader) list(n *yaml.Node) []*yaml.Node {
 		return []*yaml.Node{r.outline.list(n)}
 	}
 	switch n = resolve(n); {
+	case n.Kind == yaml.ScalarNode && !isNull(n):
+		r.wrong(n, "must be a list, put it in [ ]")
 	case n.Kind != yaml.SequenceNode:
 		r.wrong(n, "must be a list, is %s", kindName(n))
 	case len(n.Content) == 0:
@@ -169,6 +182,19 @@ func (r *reader) scalar(n *yaml.Node) string {
 		return n.Value
 	}
 	return ""
+}
+
+// asText returns a number of YAML as the text that it was written as, where quotes would not make it right, or not be needed.
+func (r *reader) asText(n *yaml.Node) *yaml.Node {
+	if r.outline.has(n) {
+		return n
+	}
+	if n = resolve(n); n.Kind != yaml.ScalarNode || n.ShortTag() != "!!int" && n.ShortTag() != "!!float" {
+		return n
+	}
+	quoted := *n
+	quoted.Tag = "!!str"
+	return &quoted
 }
 
 // text returns a string that may appear in a configuration file.

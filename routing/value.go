@@ -64,7 +64,7 @@ func (c *contactReader) value(n *yaml.Node, check func(string) string) value {
 	case n.Kind == yaml.MappingNode:
 		set := c.object(n,
 			field{"secret", func(n *yaml.Node) {
-				if name := c.word(n, secretPattern, "[a-z0-9_-]+"); name != "" {
+				if name := c.secretName(n); name != "" {
 					plain, v.file, closed = c.secret(n, name)
 				}
 			}},
@@ -104,6 +104,17 @@ func (c *contactReader) value(n *yaml.Node, check func(string) string) value {
 	c.hash(plain)
 	v.plain = &plain
 	return v
+}
+
+// secretName reads the name of a secret. Who takes it for the place of the secret itself doesn't see that in a log.
+func (c *contactReader) secretName(n *yaml.Node) string {
+	c.says(n, "pattern", secretPattern.String())
+	s := c.text(n)
+	if s != "" && !secretPattern.MatchString(s) {
+		c.wrong(n, "must be a name, [a-z0-9_-]+: the secret itself is in a file on the machine that runs stoker")
+		return ""
+	}
+	return s
 }
 
 // secretFile is the file of a contact's secret. It is named after the contact and neither part of its name can

@@ -21,7 +21,7 @@ import (
 // Check judges everything that people write: the base files of both servers, contacts, their merge, silences.
 // It contacts nobody and writes nothing. Problems would keep a server from running what is asked for; warnings
 // are worth a look. Both are in order of file and line. Notes say what couldn't be checked here, and which
-// P-Reps no contact is for.
+// P-Reps no contact is for, or several are.
 func Check(ctx context.Context, cfg *Config, options CheckOptions) (problems, warnings scanner.ErrorList, notes []string) {
 	var known routing.Options
 	if cfg.Contacts != nil {
@@ -54,24 +54,10 @@ func Check(ctx context.Context, cfg *Config, options CheckOptions) (problems, wa
 		p, w := silencing.Check(cfg.Silencing.File, time.Now())
 		problems, warnings = append(problems, p...), append(warnings, w...)
 	}
-	warnings.Sort()
-	return oncePerLine(problems), warnings, notes
-}
-
-// oncePerLine returns problems in order, only the first of each line: the others follow from it. Those of no file are all
-// kept.
-func oncePerLine(problems scanner.ErrorList) scanner.ErrorList {
-	var anywhere scanner.ErrorList
-	problems = slices.DeleteFunc(problems, func(e *scanner.Error) bool {
-		none := e.Pos.Filename == "" && !e.Pos.IsValid()
-		if none {
-			anywhere = append(anywhere, e)
-		}
-		return none
-	})
 	problems.Sort()
-	problems.RemoveMultiples()
-	return append(anywhere, problems...)
+	problems = slices.CompactFunc(problems, func(a, b *scanner.Error) bool { return *a == *b })
+	warnings.Sort()
+	return problems, warnings, notes
 }
 
 // checkAlertmanager checks the base by itself, the contacts, and the release that they make together. known is what is

@@ -62,7 +62,7 @@ func TestInvalidFiles(t *testing.T) {
 			"7:13: matchers must be written out, aliases are not followed",
 		},
 		"invalid-anchor.yml": {
-			"2:3: unknown anchor 'x' referenced",
+			"2:3: unknown anchor 'x' referenced: quote a text that begins with *",
 		},
 		"invalid-comments.yml": {
 			"5:15: created_by must say something",
@@ -135,7 +135,7 @@ func TestInvalidFiles(t *testing.T) {
 			"2:1: second document, one file holds one document",
 		},
 		"invalid-syntax.yml": {
-			"3:3: did not find expected ',' or ']'",
+			"3:3: did not find expected ',' or ']': a comma, a quote or a bracket may be missing here or above",
 		},
 		"invalid-times.yml": {
 			"2:3: ends_at or duration is missing, a silence must end",

@@ -212,7 +212,7 @@ func TestADayOfAHush(t *testing.T) {
 		if len(am.list()) != 1 || am.writes > 24*60/5+5 {
 			t.Errorf("%d writes: %+v", am.writes, am.list())
 		}
-		if wait := k.Next(time.Now()).Sub(time.Now()); wait != interval {
+		if wait := time.Until(k.Next(time.Now())); wait != interval {
 			t.Errorf("the next pass is in %s", wait)
 		}
 
@@ -230,7 +230,7 @@ func TestADayOfAHush(t *testing.T) {
 		if sync() {
 			t.Error("it writes")
 		}
-		if wait := k.Next(time.Now()).Sub(time.Now()); wait != poll {
+		if wait := time.Until(k.Next(time.Now())); wait != poll {
 			t.Errorf("the next pass is in %s", wait)
 		}
 		am.alerts = nil

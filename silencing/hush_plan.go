@@ -66,7 +66,17 @@ func parseHush(s Silence) (h Hush, ok bool) {
 		ID: s.ID, Scope: m.rule, By: s.CreatedBy, Comment: text, Matchers: s.Matchers,
 		StartsAt: s.StartsAt, EndsAt: s.EndsAt, UntilResolved: untilResolved, Latest: latest,
 	}
-	return h, !s.live() || h.mark().hash == m.hash
+	return h, !s.live() || h.mark().hash == m.hash && h.alert() != ""
+}
+
+// alert returns the name of the alerts that it hushes. Every hush has one.
+func (h Hush) alert() string {
+	for _, m := range h.Matchers {
+		if m.Name == model.AlertNameLabel && m.IsEqual && !m.IsRegex {
+			return m.Value
+		}
+	}
+	return ""
 }
 
 // silence returns the hush as what is posted, with the mark of what it is now.
@@ -146,21 +156,27 @@ func propose(c HushConfig, r HushRequest, alerts []FiringAlert, current []Silenc
 	sets := make(map[string][]FiringAlert)
 	for _, a := range alerts {
 		if a.Labels[model.AlertNameLabel] != "" {
-			sets[c.key(a)] = append(sets[c.key(a)], a)
+			key := c.key(a)
+			sets[key] = append(sets[key], a)
 		}
 	}
-	var keys []string // in the order of the alerts
+	hushed := make(map[string]bool) // by key, what has been looked at
+	var keys []string               // of those to hush, in the order of the alerts
 	shared := false
 	for _, a := range alerts {
+		if !asked(a) || !counts(a) {
+			continue
+		}
 		key := c.key(a)
-		if !asked(a) || !counts(a) || len(sets[key]) == 0 || slices.Contains(keys, key) {
+		if _, known := hushed[key]; known || len(sets[key]) == 0 {
 			continue
 		}
-		if slices.ContainsFunc(sets[key], func(a FiringAlert) bool { return !counts(a) }) {
+		hushed[key] = !slices.ContainsFunc(sets[key], func(a FiringAlert) bool { return !counts(a) })
+		if hushed[key] {
+			keys = append(keys, key)
+		} else {
 			shared = true
-			continue
 		}
-		keys = append(keys, key)
 	}
 	switch {
 	case len(keys) == 0 && shared:
@@ -186,7 +202,7 @@ func propose(c HushConfig, r HushRequest, alerts []FiringAlert, current []Silenc
 		p.Hushes, posts = append(p.Hushes, h), append(posts, post)
 	}
 	for _, a := range alerts {
-		if siblings[c.sibling(a)] && !slices.Contains(keys, c.key(a)) && len(a.SilencedBy) == 0 && len(a.InhibitedBy) == 0 {
+		if siblings[c.sibling(a)] && !hushed[c.key(a)] && len(a.SilencedBy) == 0 && len(a.InhibitedBy) == 0 {
 			p.Sounding = append(p.Sounding, a)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -309,6 +310,53 @@ func TestEndOfTwins(t *testing.T) {
 			if (s.Status.State == stateActive) != (s.ID == byHand) {
 				t.Errorf("silence is %+v", s)
 			}
+		}
+	})
+}
+
+// What an alert lacks, all that is silenced lacks: nobody hushes the alerts of others by one that is nobody's.
+func TestHushOfWhatIsLacking(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		const plain = "alertname=Disk network=mainnet"
+		h.starts(plain, plain+" severity=warning", plain+" prep=alpha", plain+" instance=a1", diskOne)
+		p, err := h.desk().Propose(t.Context(), request(func(r *HushRequest) {
+			r.Labels = map[string]string{"alertname": "Disk", "severity": "", "prep": "", "instance": ""}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.equal("alerts", named(p.Alerts), []string{plain})
+		h.equal("sounding", named(p.Sounding), []string{plain + " severity=warning"})
+		if _, err := h.desk().Hush(t.Context(), request(func(r *HushRequest) {
+			r.Labels = map[string]string{"alertname": "Disk", "severity": "", "prep": "", "instance": ""}
+		})); err != nil {
+			t.Fatal(err)
+		}
+		h.equal("silenced", h.silenced(), []string{plain})
+	})
+}
+
+// Two taps at once make one silence.
+func TestTwoTaps(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		h.starts(diskOne)
+		o := h.options()
+		o.Client = nil
+		d, err := NewDesk(o, HushConfig{Labels: hushLabels})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var taps sync.WaitGroup
+		for range 8 {
+			taps.Go(func() {
+				if _, err := d.Hush(t.Context(), request(nil)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		taps.Wait()
+		if list := h.list(); len(list) != 1 {
+			t.Errorf("silences are %+v", list)
 		}
 	})
 }

@@ -142,11 +142,7 @@ func (k *Keeper) look(current []Silence) (names []string) {
 		case !ok || !s.live():
 		case h.UntilResolved:
 			until++
-			for _, m := range h.Matchers {
-				if m.Name == model.AlertNameLabel && m.IsEqual && !m.IsRegex {
-					names = append(names, m.Value)
-				}
-			}
+			names = append(names, h.alert())
 		default:
 			timed++
 		}

@@ -23,6 +23,7 @@ type ack struct {
 	name                          string
 	pairs                         []string
 	duration, comment, by, undo   string
+	format                        string
 	untilResolved, list, onlyShow bool
 }
 
@@ -37,6 +38,7 @@ func (a *app) addAck(k *kingpin.Application, register func(*kingpin.CmdClause, f
 	c.Flag("by", "Who does it. Default: you.").PlaceHolder("NAME").StringVar(&o.by)
 	c.Flag("dry-run", "Only show what would be hushed and what would still sound.").BoolVar(&o.onlyShow)
 	c.Flag("list", "List what is hushed now.").BoolVar(&o.list)
+	c.Flag("format", "How the list is printed: text or json.").Default("text").EnumVar(&o.format, "text", "json")
 	c.Flag("undo", "End a hush, given by its ID or the beginning of one.").PlaceHolder("ID").StringVar(&o.undo)
 	register(c, func(ctx context.Context) error {
 		options, err := o.options()
@@ -49,7 +51,7 @@ func (a *app) addAck(k *kingpin.Application, register func(*kingpin.CmdClause, f
 		}
 		switch {
 		case o.list:
-			return a.listHushes(ctx, cfg)
+			return a.listHushes(ctx, cfg, o.format)
 		case o.undo != "":
 			h, err := sidecar.EndAck(ctx, cfg, o.undo, options.By)
 			if err == nil {
@@ -110,7 +112,7 @@ func you() string {
 	return "the command line"
 }
 
-func (a *app) listHushes(ctx context.Context, cfg *sidecar.Config) error {
+func (a *app) listHushes(ctx context.Context, cfg *sidecar.Config, format string) error {
 	cfg.Silencing = nil // its rules are no hushes
 	survey, _, countErr, err := sidecar.Silences(ctx, cfg)
 	if err != nil {
@@ -120,7 +122,7 @@ func (a *app) listHushes(ctx context.Context, cfg *sidecar.Config) error {
 		fmt.Fprintf(a.stderr, "stoker: the alerts that they silence are unknown: %v\n", countErr)
 	}
 	survey.Entries = slices.DeleteFunc(survey.Entries, func(e silencing.Entry) bool { return e.Origin != silencing.FromAck })
-	if err := a.printSilences(survey, false, "text"); err != nil {
+	if err := a.printSilences(survey, false, format); err != nil {
 		return err
 	}
 	if countErr != nil {

@@ -132,7 +132,9 @@ func (w *walker) contact(n *yaml.Node) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i].Value, n.Content[i+1]
 		switch {
-		case value.Kind == yaml.ScalarNode && (key == "name" || key == "send_resolved" || strings.HasSuffix(key, "_file") || onlyTemplate.MatchString(value.Value)):
+		case value.Kind == yaml.ScalarNode && (key == "name" || key == "send_resolved" || key == "follow_redirects" || strings.HasSuffix(key, "_file") || onlyTemplate.MatchString(value.Value)):
+		case value.Kind == yaml.MappingNode && key == "http_config":
+			w.contact(value)
 		case value.Kind == yaml.SequenceNode && strings.HasSuffix(key, "_configs"):
 			for _, integration := range value.Content {
 				if integration.Kind == yaml.MappingNode {

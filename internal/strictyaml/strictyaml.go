@@ -16,6 +16,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -192,13 +194,13 @@ func Faults(filename string, data []byte, err error) (list scanner.ErrorList) {
 	return list
 }
 
-// Plain says in the words of somebody who edits a file that a value has the wrong type. Other messages stay as they
-// are.
+// Plain says in the words of somebody who edits a file that a value has the wrong type, and what to do about what isn't YAML.
+// Other messages stay as they are.
 func Plain(msg string) string {
 	if m := goType.FindStringSubmatch(msg); m != nil {
 		return fmt.Sprintf("%s is not %s", typed(m[1]), article(m[2]))
 	}
-	return msg
+	return withRemedy(msg)
 }
 
 // Locate splits a message of the YAML library, such as "yaml: line 3: what is wrong", into the place and the
@@ -217,12 +219,25 @@ func Locate(filename string, data []byte, msg string) (token.Position, string) {
 		before, _, _ := bytes.Cut(data, []byte("*"+m[1]))
 		pos.Line = 1 + bytes.Count(before, []byte("\n"))
 	}
+	if strings.Contains(msg, " UTF-8 ") || strings.HasPrefix(msg, "control characters") {
+		pos.Line, pos.Column = garbage(data)
+		return pos, msg
+	}
 	lines := bytes.SplitAfter(data, []byte("\n"))
 	if pos.Line >= 1 && pos.Line <= len(lines) {
 		line := lines[pos.Line-1]
 		pos.Column = 1 + len(line) - len(bytes.TrimLeft(line, " \t-"))
 	}
 	return pos, msg
+}
+
+// garbage returns the place of the first byte that no text has.
+func garbage(data []byte) (line, column int) {
+	i := strings.IndexFunc(string(data), func(r rune) bool {
+		return r == utf8.RuneError || unicode.IsControl(r) && !strings.ContainsRune("\t\r\n\u0085", r)
+	})
+	before := string(data[:max(i, 0)])
+	return 1 + strings.Count(before, "\n"), len(before) - strings.LastIndex(before, "\n")
 }
 
 // badURL is how net/url complains of what it can't parse: it quotes all of it, and mostly the bad piece once more.

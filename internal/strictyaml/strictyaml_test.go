@@ -46,7 +46,7 @@ func TestDecode(t *testing.T) {
 		"twice":            {"url: x\nurl: y\n", "f.yml:2:1: field \"url\" is already set in line 1\n"},
 		"two documents": {"url: x\n---\nurl: y\n",
 			"f.yml:2:1: second document, one file holds one document\n"},
-		"not YAML":     {"url: [\n", "f.yml:2:1: did not find expected node content\n"},
+		"not YAML":     {"url: [\n", "f.yml:2:1: did not find expected node content: a value or a closing bracket may be missing here or above\n"},
 		"wrong types":  {"count: many\nnames: one\n", "f.yml:1:1: the text `many` is not a number\nf.yml:2:1: the text `one` is not a list\n"},
 		"all at once":  {"cuont: 1\ncount: x\n", "f.yml:1:1: field \"cuont\" not known, did you mean \"count\"?\nf.yml:2:1: the text `x` is not a number\n"},
 		"bad duration": {"every: soon\n", "f.yml:1:1: not a valid duration string: \"soon\"\n"},
@@ -58,6 +58,33 @@ func TestDecode(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// What isn't YAML is said with what to do about it, where the library only has the words of its grammar.
+func TestRemedies(t *testing.T) {
+	for in, want := range map[string]string{
+		"a:\n\tb: 1\n":             "2:2: found character that cannot start any token: indent with spaces instead of tabs, and quote a text that begins with @, ` or %",
+		"a: @b\n":                  "1:1: found character that cannot start any token: indent with spaces instead of tabs, and quote a text that begins with @, ` or %",
+		"a: [b,\n\tc\n\t]\n":       "2:2: found a tab character that violates indentation: indent with spaces instead of tabs",
+		"a: b: c\n":                "1:1: mapping values are not allowed in this context: quote a text that holds a colon and a space, and look at the indentation",
+		"a:\n  b: 1\n c: 2\n":      "3:2: did not find expected key: this line or the one above may be indented otherwise than its neighbours",
+		"a:\n- b\n - c\nd: e: f\n": "4:1: mapping values are not allowed in this context: quote a text that holds a colon and a space, and look at the indentation",
+		"a:\n  - b\n  c\n":         "3:3: could not find expected ':': a colon may be missing after the key, here or above",
+		"a:\n  - b\n  c: d\n":      "2:5: did not find expected '-' indicator: the items of the list around here may not be indented alike",
+		"a: [b\nc: d\n":            "2:1: did not find expected ',' or ']': a comma, a quote or a bracket may be missing here or above",
+		"a: {b: c\n":               "2:1: did not find expected ',' or '}': a comma, a quote or a bracket may be missing here or above",
+		"a: \"b\nc: d\n":           "3:1: found unexpected end of stream: a closing quote may be missing",
+		"a: - b\n":                 "1:1: block sequence entries are not allowed in this context: begin a list on the line below its key",
+		"a: \"\\d\"\n":             "1:1: found unknown escape character: write a backslash twice, or put the text in single quotes",
+		"a: *b\n":                  "1:1: unknown anchor 'b' referenced: quote a text that begins with *",
+		"a: b\nc: \x01\n":          "2:4: control characters are not allowed: remove the character",
+		"a: b\nc: Acm\xe9\n":       "2:7: incomplete UTF-8 octet sequence: save the file as UTF-8",
+	} {
+		_, list := strictyaml.Parse("f.yml", []byte(in))
+		if got := strings.TrimPrefix(strings.TrimSpace(lines(list)), "f.yml:"); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
 	}
 }
 
