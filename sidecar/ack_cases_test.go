@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -476,6 +477,26 @@ func TestAckListener(t *testing.T) {
 	head, err := http.Head(a.origin + a.linkTo(diskOfAcme))
 	if err != nil || head.StatusCode != http.StatusOK || head.Header.Get("Set-Cookie") != "" || head.Header.Get("Server") != "" {
 		t.Errorf("HEAD: %v, %v", head, err)
+	}
+	// Another key, in the place of that one: what Alertmanager runs has its links within seconds, and those before still work.
+	const newKey = "a new key, put in the place of the one before"
+	if err := os.Rename(key, filepath.Join(a.dir, "older")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(key, []byte(newKey), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	servertest.Eventually(t, time.Minute, func() error {
+		release, err := os.ReadFile(filepath.Join(a.dir, "out/am/live/alertmanager.yml"))
+		if err == nil && (!bytes.Contains(release, []byte(tokenOf(newKey, "acme"))) || bytes.Contains(release, []byte(tokenOf(ackKey, "acme")))) {
+			err = errors.New("the links are those of the key before")
+		}
+		return err
+	})
+	for key, want := range map[string]int{newKey: http.StatusOK, ackKey: http.StatusOK, ackOlderKey: http.StatusForbidden} {
+		if r, err := http.Head(a.origin + a.link("acme", tokenOf(key, "acme"), diskOfAcme)); err != nil || r.StatusCode != want {
+			t.Errorf("%q: %v, %v", key, r, err)
+		}
 	}
 	// A path that isn't clean leads nowhere, above all not to another with the token in it.
 	c, err := net.Dial("tcp", address)
