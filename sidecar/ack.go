@@ -141,7 +141,7 @@ func (s *Sidecar) listenAck() (net.Listener, error) {
 		return nil, fmt.Errorf("ack.listen_address: %w", err)
 	}
 	if err := s.links.ready(); err != nil {
-		s.logger.Warn("until the key is there no notification has a link, and links don't work", "err", err)
+		s.logger.Warn("the page can't be used yet", "err", err)
 	}
 	return l, nil
 }

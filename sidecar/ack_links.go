@@ -2,7 +2,6 @@ package sidecar
 
 import (
 	"bytes"
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -13,8 +12,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-
-	"github.com/stoker-project/stoker/reload"
 )
 
 // hushLinks makes and checks the links by which contacts hush their alerts. A link's token proves that stoker wrote it for that
@@ -37,17 +34,15 @@ func newHushLinks(cfg *Config) *hushLinks {
 	}
 }
 
-// noKey stands in a link for a token that couldn't be made: where files are only checked, there is no key.
-const noKey = "the-key-was-not-readable"
-
 // hushURL returns the address of a contact's page, without the labels of what it is about. It is what contacts are told, so
-// it is made of letters, digits and /:._~- only.
+// it is made of letters, digits and /:._~- only. It is "" while the key can't be read: that somebody can't hush is no reason
+// not to tell them.
 func (l *hushLinks) hushURL(stem string) string {
-	token := noKey
-	if key, err := l.key.read(); err == nil {
-		token = hushToken(key, stem)
+	key, err := l.key.read()
+	if err != nil {
+		return ""
 	}
-	return l.external + "/hush/" + stem + "/" + token
+	return l.external + "/hush/" + stem + "/" + hushToken(key, stem)
 }
 
 // hushToken is the token of a contact's links: 256 bits, of which nobody can guess one.
@@ -94,22 +89,9 @@ func (l *hushLinks) ready() error {
 		return nil
 	}
 	if _, err := l.key.read(); err != nil {
-		return fmt.Errorf("ack.key_file: %w: without it the links in notifications can't be made", err)
+		return fmt.Errorf("ack.key_file: %w: without it links don't work, and notifications lead to Alertmanager's own form", err)
 	}
 	return nil
-}
-
-// published generates what is about to be published: not without the key, or all links in it would be dead.
-func (l *hushLinks) published(generate reload.Generate) reload.Generate {
-	if l == nil {
-		return generate
-	}
-	return func(ctx context.Context, from reload.Source) (map[string][]byte, error) {
-		if err := l.ready(); err != nil {
-			return nil, err
-		}
-		return generate(ctx, from)
-	}
 }
 
 // files returns the paths whose change changes links.

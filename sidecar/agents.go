@@ -134,7 +134,7 @@ func (s *Sidecar) addAlertmanager() error {
 	cfg := s.cfg.Alertmanager
 	var generate reload.Generate
 	if s.cfg.Contacts != nil {
-		generate = s.links.published(fromContacts(s.routing))
+		generate = fromContacts(s.routing)
 	}
 	agent, err := reload.NewAlertmanager(*cfg, s.releaseOptions(generate))
 	if err != nil {

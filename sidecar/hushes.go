@@ -1,6 +1,9 @@
 package sidecar
 
 import (
+	"context"
+	"errors"
+
 	"github.com/stoker-project/stoker/silencing"
 )
 
@@ -19,8 +22,20 @@ func (s *Sidecar) addHushes(selected map[string]bool) error {
 	if err != nil {
 		return err
 	}
-	s.hushes = s.add(agentHushes, keeper, keeper.Next)
+	s.hushes = s.add(agentHushes, keptHushes{keeper, s.links}, keeper.Next)
 	return nil
+}
+
+// keptHushes is the agent that keeps hushes. It fails, too, while the page can't be used because of its key: contacts are
+// told all the same, so that nobody else would say so.
+type keptHushes struct {
+	*silencing.Keeper
+	links *hushLinks
+}
+
+func (k keptHushes) Sync(ctx context.Context) (changed bool, err error) {
+	changed, err = k.Keeper.Sync(ctx)
+	return changed, errors.Join(err, k.links.ready())
 }
 
 // hushed tells the agent that there is a new hush, which it would find by itself only half a minute later.
