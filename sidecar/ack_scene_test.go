@@ -59,7 +59,7 @@ const (
 	ackOlderKey = "the key before, of a length that is as good\n"
 )
 
-func newAckScene(t *testing.T, extra string) *ackScene {
+func newAckScene(t *testing.T, extra string, options ...servertest.Option) *ackScene {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -103,7 +103,7 @@ ack:
 	if _, err := a.sidecar(Options{PublishOnly: true}).SyncOnce(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	a.alertmanager = servertest.Alertmanager(t, servertest.ConfigFile(filepath.Join(a.dir, "out/am/live/alertmanager.yml")))
+	a.alertmanager = servertest.Alertmanager(t, append(options, servertest.ConfigFile(filepath.Join(a.dir, "out/am/live/alertmanager.yml")))...)
 	a.proxy = servertest.NewProxy(t, a.alertmanager.URL())
 	edit(t, filepath.Join(a.dir, "stoker.yml"), "http://127.0.0.1:1'", a.proxy.URL()+"'")
 	a.s = a.sidecar(Options{Logger: slog.New(slog.NewTextHandler(a.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})

@@ -9,13 +9,21 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stoker-project/stoker/reload/servertest"
 )
 
 // Acceptance of the fast way, against a real Alertmanager: looking never acts, a tap silences once, a second one extends the
 // same silence, links of others and broken ones do nothing, the critical sibling still notifies, a page of somebody else can't
 // press the button, and no token is in any log.
 func TestAckAcceptance(t *testing.T) {
-	a := newAckScene(t, "")
+	for _, binary := range []string{"alertmanager", "alertmanager-0.27"} {
+		t.Run(binary, func(t *testing.T) { newAckScene(t, "", servertest.Binary(binary)).acceptance() })
+	}
+}
+
+func (a *ackScene) acceptance() {
+	t := a.t
 	a.fire(diskOfAcme, diskOfB)
 	link := a.link("acme", tokenOf(ackKey, "acme"), diskOfAcme)
 
