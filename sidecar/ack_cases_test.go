@@ -2,6 +2,8 @@ package sidecar
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -503,5 +505,44 @@ func TestAckListener(t *testing.T) {
 	var answer bytes.Buffer
 	if _, err := answer.ReadFrom(c); err != nil || !strings.HasPrefix(answer.String(), "HTTP/1.0 404 ") || strings.Contains(answer.String(), "Location") {
 		t.Errorf("%v: %s", err, &answer)
+	}
+}
+
+// The page has TLS of its own where there is no proxy to have it.
+func TestAckTLS(t *testing.T) {
+	a := newAckScene(t, "  web_config_file: web.yml\n")
+	trusted := x509.NewCertPool()
+	trusted.AddCert(putCertificate(t, a.dir))
+	edit(t, filepath.Join(a.dir, "stoker.yml"), "external_url: http://", "external_url: https://")
+	a.s = a.sidecar(Options{})
+	a.fire(diskOfAcme)
+	a.run()
+	link := "https" + strings.TrimPrefix(a.origin, "http") + a.linkTo(diskOfAcme)
+	browser := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}}}
+	defer browser.CloseIdleConnections()
+	var page string
+	servertest.Eventually(t, time.Minute, func() error {
+		r, err := browser.Get(link)
+		if err != nil {
+			return err
+		}
+		page = bodyOf(t, r)
+		return nil
+	})
+	if !strings.Contains(page, "<title>Hush DiskAlmostFull?</title>") {
+		t.Errorf("with TLS:\n%s", page)
+	}
+	if r, err := http.Get(a.origin + a.linkTo(diskOfAcme)); err == nil && r.StatusCode == http.StatusOK {
+		t.Error("without TLS, too")
+	}
+	// An old browser's only word is the origin, which is that of external_url.
+	request, err := http.NewRequest("POST", link, strings.NewReader(formOf(t, page, "2h").Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.Header.Set("Origin", "https"+strings.TrimPrefix(a.origin, "http"))
+	if r, err := browser.Do(request); err != nil || !a.silenced(diskOfAcme) {
+		t.Errorf("not hushed: %v, %v", r, err)
 	}
 }

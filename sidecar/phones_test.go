@@ -71,10 +71,9 @@ func newPhoneSidecar(t *testing.T, dir string, o Options) *Sidecar {
 	return s
 }
 
-// The bridge has a listener of its own, with TLS if it's asked for, and Alertmanager trusts whom it's told to.
-func TestBridgeTLS(t *testing.T) {
-	t.Parallel()
-	// Somebody's certificate for 127.0.0.1.
+// putCertificate puts a certificate for 127.0.0.1, which is returned, and a web.yml with it into a folder.
+func putCertificate(t *testing.T, dir string) *x509.Certificate {
+	t.Helper()
 	someone := httptest.NewUnstartedServer(nil)
 	someone.StartTLS()
 	someone.Close()
@@ -83,9 +82,6 @@ func TestBridgeTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-
-	tw, api := twiliotest.Start(t)
-	dir, bridge := phoneFiles(t, api, "    bridge_web_config_file: web.yml\n    bridge_ca_file: cert.pem\n    bridge_url: https://BRIDGE\n")
 	for name, content := range map[string]string{
 		"cert.pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})),
 		"key.pem":  string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
@@ -95,6 +91,15 @@ func TestBridgeTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	return someone.Certificate()
+}
+
+// The bridge has a listener of its own, with TLS if it's asked for, and Alertmanager trusts whom it's told to.
+func TestBridgeTLS(t *testing.T) {
+	t.Parallel()
+	tw, api := twiliotest.Start(t)
+	dir, bridge := phoneFiles(t, api, "    bridge_web_config_file: web.yml\n    bridge_ca_file: cert.pem\n    bridge_url: https://BRIDGE\n")
+	putCertificate(t, dir)
 	edit(t, filepath.Join(dir, "stoker.yml"), "https://BRIDGE", "https://"+bridge)
 	newPhoneSidecar(t, dir, Options{PublishOnly: true}).SyncOnce(t.Context())
 	alertmanager := servertest.Alertmanager(t, servertest.ConfigFile(filepath.Join(dir, "out/am/live/alertmanager.yml")))
