@@ -406,6 +406,11 @@ func TestAckKeys(t *testing.T) {
 	if r := a.s.hushes.pass(t.Context()); r.Outcome != "error" || !strings.HasPrefix(r.Error, "ack.key_file: stat ") || !strings.Contains(r.Error, "no such file or directory: without it links don't work") {
 		t.Errorf("without a key: %+v", r)
 	}
+	edit(t, filepath.Join(a.dir, "stoker.yml"), "contacts: {", "silencing: { file: silences.yaml, owner: team }\ncontacts: {")
+	put("silences.yaml", "silences: []\n")
+	if r := a.sidecar(Options{Agents: []string{agentSilencing}}).hushes.pass(t.Context()); r.Outcome == "error" {
+		t.Errorf("where neither links are written nor the page is served: %+v", r)
+	}
 	put("key", newKey)
 	if r := a.s.hushes.pass(t.Context()); r.Outcome == "error" {
 		t.Errorf("with a key again: %+v", r)

@@ -22,7 +22,11 @@ func (s *Sidecar) addHushes(selected map[string]bool) error {
 	if err != nil {
 		return err
 	}
-	s.hushes = s.add(agentHushes, keptHushes{keeper, s.links}, keeper.Next)
+	links := s.links
+	if !selected[agentAlertmanager] {
+		links = nil // somebody else writes them, and serves the page
+	}
+	s.hushes = s.add(agentHushes, keptHushes{keeper, links}, keeper.Next)
 	return nil
 }
 
