@@ -89,9 +89,13 @@ func newSite(t *testing.T, version, goloopPort, nodePort string) *site {
 	s.write("secrets/other.metrics", "the password of somebody else")
 	config("http://127.0.0.1:1")
 	program := servertest.Build(t, "./cmd/stoker")
-	first := exec.Command(program, "sync", "--publish-only", "--config.file="+filepath.Join(s.dir, "stoker.yml"))
-	if output, err := first.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, output)
+	// The targets are there before Prometheus is: it reads their file first and watches its folder then (refresh in its
+	// discovery/file/file.go), and what comes in between it finds five minutes later.
+	for _, first := range []string{"--publish-only", "--agent=discovery"} {
+		output, err := exec.Command(program, "sync", first, "--config.file="+filepath.Join(s.dir, "stoker.yml")).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", first, err, output)
+		}
 	}
 	s.prometheus = servertest.Prometheus(t, servertest.Binary(version), servertest.ConfigFile(filepath.Join(s.dir, "out/live/prometheus.yml")))
 	config(s.prometheus.URL())
