@@ -138,10 +138,7 @@ type slack struct {
 func (c *contactReader) slack(n *yaml.Node) method {
 	var m slack
 	at := c.object(n,
-		field{"api_url", func(n *yaml.Node) {
-			v := c.value(n, c.site.urlProblem)
-			m.apiURL = &v
-		}},
+		field{"api_url", func(n *yaml.Node) { m.apiURL = c.optional(n, c.site.urlProblem) }},
 		field{"channel", func(n *yaml.Node) { m.channel = c.text(n) }})
 	if len(at) == 0 {
 		c.need(n, at, "api_url")
@@ -195,10 +192,7 @@ func (c *contactReader) telegram(n *yaml.Node) method {
 	var m telegram
 	at := c.object(n,
 		field{"chat_id", func(n *yaml.Node) { m.chatID = c.value(n, chatIDProblem) }},
-		field{"bot_token", func(n *yaml.Node) {
-			v := c.value(n, botTokenProblem)
-			m.botToken = &v
-		}})
+		field{"bot_token", func(n *yaml.Node) { m.botToken = c.optional(n, botTokenProblem) }})
 	c.need(n, at, "chat_id")
 	return m
 }

@@ -56,10 +56,7 @@ type mattermost struct {
 func (c *contactReader) mattermost(n *yaml.Node) method {
 	var m mattermost
 	at := c.object(n,
-		field{"webhook_url", func(n *yaml.Node) {
-			v := c.value(n, c.site.urlProblem)
-			m.webhookURL = &v
-		}},
+		field{"webhook_url", func(n *yaml.Node) { m.webhookURL = c.optional(n, c.site.urlProblem) }},
 		field{"channel", func(n *yaml.Node) { m.channel = c.text(n) }})
 	if len(at) == 0 {
 		c.need(n, at, "webhook_url")

@@ -117,6 +117,12 @@ func (c *contactReader) secretName(n *yaml.Node) string {
 	return s
 }
 
+// optional reads a value that may be left out, which is nil then.
+func (c *contactReader) optional(n *yaml.Node, check func(string) string) *value {
+	v := c.value(n, check)
+	return &v
+}
+
 // secretFile is the file of a contact's secret. It is named after the contact and neither part of its name can
 // hold a dot, so no contact can spell the secret of another.
 func secretFile(stem, name string) string { return stem + "." + name }

@@ -3,7 +3,6 @@ package routing
 import (
 	"fmt"
 	"io/fs"
-	"regexp"
 	"strings"
 )
 
@@ -29,15 +28,19 @@ func versionOf(release fs.FS) string {
 	return minor(strings.TrimSpace(string(data)))
 }
 
-var majorMinor = regexp.MustCompile(`^v?([0-9]+\.[0-9]+)`)
+// parseVersion returns the parts of a version that decide what a configuration may say; false if it has none.
+func parseVersion(version string) (major, minor int, ok bool) {
+	_, err := fmt.Sscanf(strings.TrimPrefix(version, "v"), "%d.%d", &major, &minor)
+	return major, minor, err == nil
+}
 
-// minor returns the part of a version that decides what a configuration may say, such as 0.34; "" if it has none.
+// minor returns these parts, such as 0.34; "" if there are none.
 func minor(version string) string {
-	m := majorMinor.FindStringSubmatch(version)
-	if m == nil {
+	major, minor, ok := parseVersion(version)
+	if !ok {
 		return ""
 	}
-	return m[1]
+	return fmt.Sprintf("%d.%d", major, minor)
 }
 
 // has reports whether the Alertmanager that will run the contacts is this version or a newer one.
@@ -45,8 +48,8 @@ func (t terms) has(major, minor int) bool {
 	if t.versioned != nil {
 		*t.versioned = true
 	}
-	var m, n int
-	if _, err := fmt.Sscanf(strings.TrimPrefix(t.version, "v"), "%d.%d", &m, &n); err != nil {
+	m, n, ok := parseVersion(t.version)
+	if !ok {
 		m, n = oldestMajor, oldestMinor
 	}
 	return m > major || m == major && n >= minor

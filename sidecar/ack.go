@@ -17,7 +17,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/stoker-project/stoker/routing"
 	"github.com/stoker-project/stoker/silencing"
@@ -157,20 +156,12 @@ func (s *Sidecar) serveAck(l net.Listener) (serve func() error, shutdown func())
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(s.ack.logger.Handler(), slog.LevelDebug),
 	}
-	file := s.cfg.Ack.WebConfigFile
+	listen, shutdown := s.listening(server, s.cfg.Ack.WebConfigFile, l)
 	serve = func() error {
-		err := web.ServeMultiple([]net.Listener{l}, server, &web.FlagConfig{WebConfigFile: &file}, s.logger)
-		if errors.Is(err, http.ErrServerClosed) {
-			return nil
+		if err := listen(); err != nil {
+			return fmt.Errorf("ack: %w", err)
 		}
-		return fmt.Errorf("ack: %w", err)
-	}
-	shutdown = func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
-		defer cancel()
-		if err := server.Shutdown(ctx); err != nil {
-			server.Close()
-		}
+		return nil
 	}
 	return serve, shutdown
 }

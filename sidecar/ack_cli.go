@@ -89,15 +89,13 @@ func nothingFires(ctx context.Context, d *silencing.Desk, labels map[string]stri
 	if err != nil {
 		return err
 	}
-	names := make(map[string]bool)
 	var similar []string
 	for _, a := range all {
-		names[a.Labels[model.AlertNameLabel]] = true
 		if a.Labels[model.AlertNameLabel] == name {
 			similar = append(similar, fmt.Sprintf("%.200q", a.String()))
 		}
 	}
-	known := slices.Sorted(maps.Keys(names))
+	known := namesOf(all)
 	switch {
 	case len(all) == 0:
 		return fmt.Errorf("no alert %q fires now, nor any other", name)
@@ -132,9 +130,14 @@ func FiringNames(ctx context.Context, cfg *Config) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return namesOf(alerts), nil
+}
+
+// namesOf returns what alerts are called, sorted.
+func namesOf(alerts []silencing.FiringAlert) []string {
 	names := make(map[string]bool)
 	for _, a := range alerts {
 		names[a.Labels[model.AlertNameLabel]] = true
 	}
-	return slices.Sorted(maps.Keys(names)), nil
+	return slices.Sorted(maps.Keys(names))
 }

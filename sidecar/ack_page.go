@@ -91,12 +91,7 @@ func (p *ackPage) doHush(w http.ResponseWriter, v visit) {
 	case choice == untilResolved:
 		r.UntilResolved = true
 	default:
-		i := slices.IndexFunc(ackFor, func(c struct {
-			value, text string
-			d           time.Duration
-		}) bool {
-			return c.value == choice && c.d <= p.longest
-		})
+		i := slices.IndexFunc(ackFor, func(c ackPeriod) bool { return c.value == choice && c.d <= p.longest })
 		if i < 0 {
 			p.refuse(w, v, ackInvalid, http.StatusBadRequest)
 			return

@@ -93,11 +93,14 @@ func (v ackView) Untold() (sets []ackSet) {
 	return sets
 }
 
-// ackFor are the choices of the page, the shortest first.
-var ackFor = []struct {
+// An ackPeriod is for how long something can be hushed: as the form has it, as people read it, and as it is.
+type ackPeriod struct {
 	value, text string
 	d           time.Duration
-}{
+}
+
+// ackFor are the choices of the page, the shortest first.
+var ackFor = []ackPeriod{
 	{"30m", "30 minutes", 30 * time.Minute},
 	{"2h", "2 hours", 2 * time.Hour},
 	{"8h", "8 hours", 8 * time.Hour},

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
-	commoncfg "github.com/prometheus/common/config"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 )
@@ -25,16 +24,11 @@ type alerts struct {
 }
 
 func newAlerts(cfg *Config) (*alerts, error) {
-	client, err := commoncfg.NewClientFromConfig(cfg.Alertmanager.HTTPConfig, "stoker_test")
+	o, err := silencingOptions(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("alertmanager.http_config: %w", err)
+		return nil, fmt.Errorf("alertmanager.%w", err)
 	}
-	client.Timeout = 10 * time.Second
-	u, err := url.Parse(cfg.Alertmanager.URL)
-	if err != nil {
-		return nil, fmt.Errorf("alertmanager.url: %w", err)
-	}
-	return &alerts{u, client}, nil
+	return &alerts{o.AlertmanagerURL, o.Client}, nil
 }
 
 // maxAlertsAnswer bounds an answer: a large /metrics page has a few hundred kilobytes.

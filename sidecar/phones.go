@@ -1,15 +1,11 @@
 package sidecar
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
-
-	"github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/stoker-project/stoker/routing"
 	"github.com/stoker-project/stoker/routing/twilio"
@@ -55,10 +51,6 @@ func (s *Sidecar) listenBridge() (net.Listener, error) {
 	return l, nil
 }
 
-// bridgePause is how long a stop waits for messages that are under way. Whoever asked for one that is cut off asks the next
-// process again.
-const bridgePause = 3 * time.Second
-
 // serveBridge returns the bridge's server as an actor of a run group.
 func (s *Sidecar) serveBridge(l net.Listener) (serve func() error, shutdown func()) {
 	server := &http.Server{
@@ -69,20 +61,12 @@ func (s *Sidecar) serveBridge(l net.Listener) (serve func() error, shutdown func
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(s.logger.With("agent", "phone-bridge").Handler(), slog.LevelDebug),
 	}
-	file := phoneOf(s.cfg).BridgeWebConfigFile
+	listen, shutdown := s.listening(server, phoneOf(s.cfg).BridgeWebConfigFile, l)
 	serve = func() error {
-		err := web.ServeMultiple([]net.Listener{l}, server, &web.FlagConfig{WebConfigFile: &file}, s.logger)
-		if errors.Is(err, http.ErrServerClosed) {
-			return nil
+		if err := listen(); err != nil {
+			return fmt.Errorf("phone bridge: %w", err)
 		}
-		return fmt.Errorf("phone bridge: %w", err)
-	}
-	shutdown = func() {
-		ctx, cancel := context.WithTimeout(context.Background(), bridgePause)
-		defer cancel()
-		if err := server.Shutdown(ctx); err != nil {
-			server.Close()
-		}
+		return nil
 	}
 	return serve, shutdown
 }

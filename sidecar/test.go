@@ -49,11 +49,8 @@ func Test(ctx context.Context, cfg *Config, contact string, o TestOptions) (err 
 	} else if ok && status.Problems.Len() > 0 {
 		o.Print(fmt.Sprintf("contact %q has problems, its last good version is called: %v\n", contact, status.Problems))
 	}
-	severities := cfg.Severities
-	if len(severities) == 0 {
-		severities = routing.DefaultSeverities()
-	}
 	if o.Severity == "" {
+		severities := cfg.severities()
 		o.Severity = severities[len(severities)-1]
 	}
 	labels, err := answers.Sample(contact, o.Severity)

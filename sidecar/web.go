@@ -80,16 +80,25 @@ func (s *Sidecar) serve(listeners []net.Listener, w WebOptions) (serve func() er
 		ReadHeaderTimeout: 10 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
+	serve, stop := s.listening(server, w.ConfigFile, listeners...)
+	return serve, func() { cancel(); stop() }
+}
+
+// stopPause is how long a stop waits for requests that are under way. Whoever asked for a message to a phone that is cut off
+// asks the next process again.
+const stopPause = 3 * time.Second
+
+// listening returns a server as an actor of a run group. configFile is an exporter-toolkit web configuration, "" for none.
+func (s *Sidecar) listening(server *http.Server, configFile string, listeners ...net.Listener) (serve func() error, shutdown func()) {
 	serve = func() error {
-		err := web.ServeMultiple(listeners, server, &web.FlagConfig{WebConfigFile: &w.ConfigFile}, s.logger)
+		err := web.ServeMultiple(listeners, server, &web.FlagConfig{WebConfigFile: &configFile}, s.logger)
 		if errors.Is(err, http.ErrServerClosed) {
 			return nil
 		}
 		return err
 	}
 	shutdown = func() {
-		cancel()
-		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), stopPause)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {
 			server.Close()

@@ -217,8 +217,7 @@ func (d *Desk) End(ctx context.Context, id, by string, allowed func(Hush) bool) 
 			continue
 		}
 		if by = author(by); by != "" && by != same.By {
-			_, text, _ := parseMark(other.Comment)
-			m, _, _ := parseMark(other.Comment)
+			m, text, _ := parseMark(other.Comment)
 			other.Comment = strings.TrimSpace(text+" (undone by "+by+")") + " " + m.String()
 		}
 		if _, err := d.client.end(ctx, other, undoneBy, nil); err != nil {
