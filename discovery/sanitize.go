@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/stoker-project/stoker/internal/printable"
 )
 
 // sanitize makes a text that anyone may have written fit for a label: what
@@ -26,7 +28,7 @@ func sanitize(s string, limit int) string {
 		switch {
 		case unicode.IsSpace(r):
 			r = ' '
-		case !unicode.IsPrint(r) || blank(r):
+		case !printable.Rune(r):
 			continue
 		}
 		if r == ' ' && b.Len() == 0 {
@@ -49,14 +51,4 @@ func clean(s string) bool {
 		}
 	}
 	return s == "" || s[0] != ' ' && s[len(s)-1] != ' '
-}
-
-// blank is true for characters that count as printable and show nothing, and
-// for the one that stands for invalid UTF-8, also after a JSON decoder.
-func blank(r rune) bool {
-	switch r {
-	case '\u115f', '\u1160', '\u3164', '\uffa0', '\u2800', utf8.RuneError:
-		return true
-	}
-	return false
 }

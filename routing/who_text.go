@@ -3,12 +3,11 @@ package routing
 import (
 	"bytes"
 	"fmt"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/stoker-project/stoker/internal/printable"
 )
 
 // Table returns the answer as a table for a terminal, with the times of a location, and its notes below. What people
@@ -19,12 +18,12 @@ func (a Answer) Table(location *time.Location) []byte {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "WHO\tMETHOD\tKIND\tAFTER\tWHEN (%s)\tREPEAT\tRESOLVED\n", location)
 	for _, t := range a.Told {
-		who, method := "(base)", printable(t.Receiver)
+		who, method := "(base)", printable.Quote(t.Receiver)
 		if t.Contact != "" {
 			who, method = t.Contact, t.Method
 		}
 		if t.Name != "" {
-			who += ": " + printable(t.Name)
+			who += ": " + printable.Quote(t.Name)
 		}
 		kind := strings.Join(t.Kinds, ", ")
 		if kind == "" {
@@ -36,7 +35,7 @@ func (a Answer) Table(location *time.Location) []byte {
 	if explained := a.Explained(); len(explained) > 0 {
 		b.WriteByte('\n')
 		for _, note := range explained {
-			fmt.Fprintln(&b, printable(note))
+			fmt.Fprintln(&b, printable.Quote(note))
 		}
 	}
 	return b.Bytes()
@@ -74,12 +73,4 @@ func (a Answer) Explained() []string {
 		notes = append(notes, "what is muted is told with the group's next notification once the quiet hours are over, if it still fires; an end that falls into them isn't told")
 	}
 	return notes
-}
-
-// printable returns a text with what would hide or turn round what a reader sees in quotes.
-func printable(s string) string {
-	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }) {
-		return strconv.Quote(s)
-	}
-	return s
 }

@@ -126,7 +126,8 @@ func TestAckOfHostileAlerts(t *testing.T) {
 			t.Errorf("the page has %q:\n%s", not, page)
 		}
 	}
-	if strings.Count(page, "<style>") != 1 || strings.Count(page, "</title>") != 1 || !strings.Contains(page, "&lt;script&gt;alert(1)&lt;/script&gt;") {
+	if strings.Count(page, "<style>") != 1 || strings.Count(page, "</title>") != 1 || !strings.Contains(page, "&lt;script&gt;alert(1)&lt;/script&gt;") ||
+		!strings.Contains(page, `\u202egnp.exe\u200b&lt;/title&gt;`) {
 		t.Errorf("the page:\n%s", page)
 	}
 	form := formOf(t, page, "30m")

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stoker-project/stoker/internal/printable"
 	"github.com/stoker-project/stoker/silencing"
 )
 
@@ -86,7 +87,7 @@ func (p *ackPage) act(w http.ResponseWriter, v visit) {
 // joined in the meantime, nothing is done and all of it is shown.
 func (p *ackPage) doHush(w http.ResponseWriter, v visit) {
 	r := p.request(v)
-	r.For, r.Comment = 0, cmp.Or(readable(v.PostForm.Get("comment"), 300), "hushed from a notification")
+	r.For, r.Comment = 0, cmp.Or(printable.Line(strings.TrimSpace(v.PostForm.Get("comment")), 300), "hushed from a notification")
 	switch choice := v.PostForm.Get("for"); {
 	case choice == untilResolved:
 		r.UntilResolved = true

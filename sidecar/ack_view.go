@@ -14,10 +14,10 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/prometheus/common/model"
 
+	"github.com/stoker-project/stoker/internal/printable"
 	"github.com/stoker-project/stoker/silencing"
 )
 
@@ -189,7 +189,7 @@ func (p *ackPage) look(ctx context.Context, v visit) (view ackView, proposal sil
 		}
 		for _, m := range h.Matchers {
 			if m.Value != "" {
-				set.Matchers = append(set.Matchers, ackLabel{m.Name, readable(m.Value, 200)})
+				set.Matchers = append(set.Matchers, ackLabel{m.Name, printable.Line(m.Value, 200)})
 			}
 		}
 		set.Chosen = !set.Alerts[0].Worst
@@ -236,7 +236,7 @@ func concerns(h silencing.Hush, asked map[string]string) bool {
 }
 
 func (p *ackPage) hush(h silencing.Hush, now time.Time, clock *time.Location) *ackHush {
-	a := &ackHush{ID: h.ID, UntilResolved: h.UntilResolved, Comment: readable(h.Comment, 300)}
+	a := &ackHush{ID: h.ID, UntilResolved: h.UntilResolved, Comment: printable.Line(h.Comment, 300)}
 	end := h.EndsAt
 	if h.UntilResolved {
 		end = h.Latest
@@ -244,7 +244,7 @@ func (p *ackPage) hush(h silencing.Hush, now time.Time, clock *time.Location) *a
 	a.Until = clockTime(end, now, clock)
 	for _, m := range h.Matchers {
 		if m.Name == model.AlertNameLabel {
-			a.Name = readable(m.Value, 100)
+			a.Name = printable.Line(m.Value, 100)
 		}
 	}
 	return a
@@ -254,37 +254,19 @@ func (p *ackPage) hush(h silencing.Hush, now time.Time, clock *time.Location) *a
 func (p *ackPage) alert(a silencing.FiringAlert, now time.Time, clock *time.Location) ackAlert {
 	w := ackAlert{
 		Worst:    a.Labels["severity"] == p.worst,
-		Name:     readable(cmp.Or(a.Labels[model.AlertNameLabel], "alert"), 100),
-		Severity: readable(a.Labels["severity"], 40),
-		Whose:    readable(cmp.Or(a.Labels[p.identity+"_name"], a.Labels[p.identity]), 80),
-		Network:  readable(a.Labels["network"], 60),
-		Instance: readable(a.Labels["instance"], 100),
-		Text:     readable(cmp.Or(a.Annotations["summary"], a.Annotations["description"], a.Annotations["message"]), 400),
+		Name:     printable.Line(cmp.Or(a.Labels[model.AlertNameLabel], "alert"), 100),
+		Severity: printable.Line(a.Labels["severity"], 40),
+		Whose:    printable.Line(cmp.Or(a.Labels[p.identity+"_name"], a.Labels[p.identity]), 80),
+		Network:  printable.Line(a.Labels["network"], 60),
+		Instance: printable.Line(a.Labels["instance"], 100),
+		Text:     printable.Line(cmp.Or(a.Annotations["summary"], a.Annotations["description"], a.Annotations["message"]), 400),
 		Since:    clockTime(a.StartsAt, now, clock) + " (" + ago(now, a.StartsAt) + ")",
 	}
 	for name, value := range a.Labels {
-		w.Labels = append(w.Labels, ackLabel{readable(name, 100), readable(value, 300)})
+		w.Labels = append(w.Labels, ackLabel{printable.Line(name, 100), printable.Line(value, 300)})
 	}
 	slices.SortFunc(w.Labels, func(a, b ackLabel) int { return strings.Compare(a.Name, b.Name) })
 	return w
-}
-
-// readable is text that others wrote, on one line, without what would hide or turn round what a reader sees, and not too long.
-func readable(s string, most int) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case !unicode.IsPrint(r), r == unicode.ReplacementChar:
-			return -1
-		}
-		return r
-	}, s)
-	if runes := []rune(strings.Join(strings.Fields(s), " ")); len(runes) > most {
-		return string(runes[:most-1]) + "…"
-	} else {
-		return string(runes)
-	}
 }
 
 //go:embed ack.css

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
+
+	"github.com/stoker-project/stoker/internal/printable"
 )
 
 //go:embed *.html
@@ -22,7 +22,7 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"minute":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") },
 	"rfc3339": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"title":   func(s string) string { return strings.ToUpper(s[:1]) + s[1:] },
-	"visible": visible,
+	"visible": printable.Quote,
 	"plural":  plural,
 	"verb":    func(change string) string { return changeVerbs[change[0]] },
 	"path":    func(change string) string { return change[1:] },
@@ -67,14 +67,6 @@ func in(now, t time.Time) string {
 	default:
 		return fmt.Sprintf("in %d days", int(d.Hours()/24))
 	}
-}
-
-// visible returns the name of a file with everything in quotes that would hide or turn round what a reader sees.
-func visible(name string) string {
-	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
-		return strconv.Quote(name)
-	}
-	return name
 }
 
 func plural(n int, one string) string {

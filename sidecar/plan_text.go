@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/stoker-project/stoker/internal/printable"
 	"github.com/stoker-project/stoker/reload"
 )
 
@@ -117,7 +118,7 @@ func (f *PlannedFile) write(b *strings.Builder, diffLines int) {
 		if f.Note != "" {
 			note = ": " + f.Note
 		}
-		fmt.Fprintf(b, "%s %s%s\n", sign, visible(f.File), note)
+		fmt.Fprintf(b, "%s %s%s\n", sign, printable.Quote(f.File), note)
 		return
 	}
 	lines := strings.SplitAfter(strings.TrimSuffix(f.Diff, "\n"), "\n")

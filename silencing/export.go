@@ -15,6 +15,8 @@ import (
 	"github.com/prometheus/alertmanager/pkg/labels"
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/stoker-project/stoker/internal/printable"
 )
 
 // Export returns the entry of silences.yaml that asks for what a silence of
@@ -169,7 +171,7 @@ func exportText(s string) string {
 
 // plain returns a text as a comment may say it: on one line, bounded, and without anything like a mark.
 func plain(s string) string {
-	s = printable(strings.TrimSpace(strings.ReplaceAll(s, markOpen, "[stoker ")), maxComment)
+	s = printable.Line(strings.TrimSpace(strings.ReplaceAll(s, markOpen, "[stoker ")), maxComment)
 	for len(s) > maxComment {
 		_, size := utf8.DecodeLastRuneInString(s)
 		s = s[:len(s)-size]

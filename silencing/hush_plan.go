@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+
+	"github.com/stoker-project/stoker/internal/printable"
 )
 
 // hushOwner is the owner in the mark of a hush, which no file may have:
@@ -96,7 +98,7 @@ func isScope(s string) bool {
 // author returns who does something as it may stand in a silence: on one line, and never like the author of a file's
 // silences.
 func author(by string) string {
-	by = strings.TrimSpace(printable(by, 100))
+	by = strings.TrimSpace(printable.Line(by, 100))
 	if strings.HasPrefix(by, createdBy("")) {
 		by = "person " + by
 	}

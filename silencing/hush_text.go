@@ -12,6 +12,8 @@ import (
 
 	"github.com/prometheus/alertmanager/pkg/labels"
 	"github.com/prometheus/common/model"
+
+	"github.com/stoker-project/stoker/internal/printable"
 )
 
 // Text returns what a request would do to which alerts, for a terminal. What alerts say is cut and can neither move the
@@ -26,7 +28,7 @@ func (p Proposal) Text(now time.Time) []byte {
 	}{{"hushed", p.Alerts}, {"hushed too", p.Also}, {"still sounds", p.Sounding}} {
 		for _, a := range rows.alerts {
 			summary := cmp.Or(a.Annotations["summary"], a.Annotations["message"], a.Annotations["description"])
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", rows.what, lasting(now.Sub(a.StartsAt)), printable(a.String(), 200), printable(summary, 100))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", rows.what, lasting(now.Sub(a.StartsAt)), printable.Line(a.String(), 200), printable.Line(summary, 100))
 		}
 	}
 	w.Flush()
@@ -58,7 +60,7 @@ func (h Hush) String() string {
 	if h.UntilResolved {
 		until = "until it is resolved, at the latest until " + h.Latest.UTC().Format(minute)
 	}
-	return fmt.Sprintf("%s of {%s} %s", id, printable(strings.Join(texts(h.Matchers), ", "), 300), until)
+	return fmt.Sprintf("%s of {%s} %s", id, printable.Line(strings.Join(texts(h.Matchers), ", "), 300), until)
 }
 
 // lasting says how long something has lasted.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+
+	"github.com/stoker-project/stoker/internal/printable"
 )
 
 // rendered is how far ahead Render looks.
@@ -54,7 +56,7 @@ func Render(rules []Rule, now time.Time) []byte {
 			clock = "\t" + clocks[o.key()]
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s%s\t%s\n", o.Rule.Name, start, wall(end)+end.Format(" MST"),
-			startUTC, wall(o.EndsAt.UTC()), clock, printable(strings.Join(texts(o.Rule.Matchers), ", "), 1000))
+			startUTC, wall(o.EndsAt.UTC()), clock, printable.Line(strings.Join(texts(o.Rule.Matchers), ", "), 1000))
 	}
 	w.Flush()
 	return b.Bytes()

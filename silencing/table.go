@@ -8,8 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/stoker-project/stoker/internal/printable"
 )
 
 // Table returns the entries as a table for a terminal. What people wrote in them
@@ -41,7 +41,7 @@ func Table(entries []Entry, now time.Time) []byte {
 			comment += " (" + e.CreatedBy + ")"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", state, from, e.EndsAt.UTC().Format(minute), distance(e.EndsAt.Sub(now)),
-			alerts, e.whose(), printable(cmp.Or(e.ID, "-"), 40), printable(strings.Join(e.Matchers, ", "), 200), printable(comment, 100))
+			alerts, e.whose(), printable.Line(cmp.Or(e.ID, "-"), 40), printable.Line(strings.Join(e.Matchers, ", "), 200), printable.Line(comment, 100))
 	}
 	w.Flush()
 	return b.Bytes()
@@ -51,17 +51,17 @@ func Table(entries []Entry, now time.Time) []byte {
 func (e Entry) whose() string {
 	switch {
 	case e.Line > 0:
-		return printable(fmt.Sprintf("file %s:%d %s", e.File, e.Line, e.Rule), 200)
+		return printable.Line(fmt.Sprintf("file %s:%d %s", e.File, e.Line, e.Rule), 200)
 	case e.Origin == FromFile:
 		return "file, rule " + e.Rule
 	case e.Origin == FromOthers:
 		return "file of " + e.Owner + ", rule " + e.Rule
 	case e.Origin == FromAck && e.Scope == CLI:
-		return "ack, by " + printable(cmp.Or(e.CreatedBy, "unknown"), 40)
+		return "ack, by " + printable.Line(cmp.Or(e.CreatedBy, "unknown"), 40)
 	case e.Origin == FromAck:
-		return "ack of contact " + printable(e.Scope, 63)
+		return "ack of contact " + printable.Line(e.Scope, 63)
 	}
-	return "person " + printable(cmp.Or(e.CreatedBy, "unknown"), 40)
+	return "person " + printable.Line(cmp.Or(e.CreatedBy, "unknown"), 40)
 }
 
 // distance says how long it is until something, or has been since, in two units.
@@ -80,25 +80,4 @@ func distance(d time.Duration) string {
 		return fmt.Sprintf(form, fmt.Sprintf("%dm", minutes))
 	}
 	return fmt.Sprintf(form, d)
-}
-
-// printable returns a text that stays on its line and within most runes: every
-// kind of space is one, and what isn't to be seen is spelled out.
-func printable(s string, most int) string {
-	var b strings.Builder
-	n := 0
-	for _, r := range s {
-		spelled := string(r)
-		switch {
-		case unicode.IsSpace(r):
-			spelled = " "
-		case !unicode.IsPrint(r) || r == utf8.RuneError:
-			spelled = strings.Trim(strconv.QuoteRuneToASCII(r), "'")
-		}
-		if n += utf8.RuneCountInString(spelled); n > most {
-			return b.String() + "…"
-		}
-		b.WriteString(spelled)
-	}
-	return b.String()
 }

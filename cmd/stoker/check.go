@@ -10,12 +10,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/alecthomas/kingpin/v2"
 
+	"github.com/stoker-project/stoker/internal/printable"
 	"github.com/stoker-project/stoker/sidecar"
 )
 
@@ -116,10 +115,7 @@ func count(n int, what string) string {
 }
 
 func (f finding) text() string {
-	place := f.File
-	if strings.ContainsFunc(place, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		place = strconv.Quote(place) // else a pull request could write a line of its own into the log of its check
-	}
+	place := printable.Quote(f.File) // else a pull request could write a line of its own into the log of its check
 	if f.Line > 0 {
 		place = fmt.Sprintf("%s:%d:%d", place, f.Line, f.Column)
 	}
