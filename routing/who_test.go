@@ -180,6 +180,22 @@ without the label "prep" it is no operator's alert
 	}
 }
 
+// Most operators are Korean, and a syllable takes two cells of a terminal: the columns are straight all the same.
+func TestWhoKoreanNames(t *testing.T) {
+	r := routesOf(t, whoBase, map[string]string{"acme.yml": strings.Replace(whoAcme, "Acme: Größe", "서울 노드", 1)})
+	labels := alertOf("severity=warning", "prep=hx0b047c751658f7ce1b2595da34d57a0e7dad357d", "network=mainnet")
+	got := string(r.Who(labels, time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)).Table(time.UTC))
+	const want = `an alert that begins to fire at 2026-11-26 12:00 UTC and goes on tells:
+
+WHO              METHOD  KIND            AFTER  WHEN (UTC)        REPEAT  RESOLVED
+(base)           team    email, webhook  10s    2026-11-26 12:00  12h     some
+acme: 서울 노드  chat    telegram        10s    2026-11-26 12:00  12h     yes
+`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // What people named can't break a table.
 func TestWhoHostileNames(t *testing.T) {
 	r := routesOf(t, "route: { receiver: \"a\\nb\\u202e\" }\nreceivers: [ { name: \"a\\nb\\u202e\" } ]\n", nil)

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/stoker-project/stoker/internal/printable"
+	"github.com/stoker-project/stoker/internal/table"
 )
 
 // Table returns the answer as a table for a terminal, with the times of a location, and its notes below. What people
@@ -15,8 +15,8 @@ import (
 func (a Answer) Table(location *time.Location) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "an alert that begins to fire at %s and goes on tells:\n\n", a.At.In(location).Format(localMinute+" MST"))
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "WHO\tMETHOD\tKIND\tAFTER\tWHEN (%s)\tREPEAT\tRESOLVED\n", location)
+	var rows table.Table
+	rows.Row("WHO", "METHOD", "KIND", "AFTER", fmt.Sprintf("WHEN (%s)", location), "REPEAT", "RESOLVED")
 	for _, t := range a.Told {
 		who, method := "(base)", printable.Quote(t.Receiver)
 		if t.Contact != "" {
@@ -29,9 +29,9 @@ func (a Answer) Table(location *time.Location) []byte {
 		if kind == "" {
 			kind = "-"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", who, method, kind, t.After, t.When(location), t.Repeat, t.Resolved)
+		rows.Row(who, method, kind, t.After.String(), t.When(location), t.Repeat.String(), t.Resolved)
 	}
-	w.Flush()
+	b.Write(rows.Bytes())
 	if explained := a.Explained(); len(explained) > 0 {
 		b.WriteByte('\n')
 		for _, note := range explained {

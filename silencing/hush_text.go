@@ -1,41 +1,39 @@
 package silencing
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/prometheus/alertmanager/pkg/labels"
 	"github.com/prometheus/common/model"
 
 	"github.com/stoker-project/stoker/internal/printable"
+	"github.com/stoker-project/stoker/internal/table"
 )
 
 // Text returns what a request would do to which alerts, for a terminal. What alerts say is cut and can neither move the
 // cursor nor look like another row.
 func (p Proposal) Text(now time.Time) []byte {
-	var b bytes.Buffer
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "WHAT\tFIRES FOR\tALERT\tSUMMARY")
-	for _, rows := range []struct {
+	var rows table.Table
+	rows.Row("WHAT", "FIRES FOR", "ALERT", "SUMMARY")
+	for _, group := range []struct {
 		what   string
 		alerts []FiringAlert
 	}{{"hushed", p.Alerts}, {"hushed too", p.Also}, {"still sounds", p.Sounding}} {
-		for _, a := range rows.alerts {
+		for _, a := range group.alerts {
 			summary := cmp.Or(a.Annotations["summary"], a.Annotations["message"], a.Annotations["description"])
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", rows.what, lasting(now.Sub(a.StartsAt)), printable.Line(a.String(), 200), printable.Line(summary, 100))
+			rows.Row(group.what, lasting(now.Sub(a.StartsAt)), printable.Line(a.String(), 200), printable.Line(summary, 100))
 		}
 	}
-	w.Flush()
+	text := rows.Bytes()
 	if len(p.Also) > 0 {
-		b.WriteString("hushed too is what a silence doesn't tell apart from what was asked for\n")
+		text = append(text, "hushed too is what a silence doesn't tell apart from what was asked for\n"...)
 	}
-	return b.Bytes()
+	return text
 }
 
 // String returns the alert's labels, its name first.

@@ -1,17 +1,15 @@
 package silencing
 
 import (
-	"bytes"
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/prometheus/common/model"
 
 	"github.com/stoker-project/stoker/internal/printable"
+	"github.com/stoker-project/stoker/internal/table"
 )
 
 // rendered is how far ahead Render looks.
@@ -39,27 +37,25 @@ func Render(rules []Rule, now time.Time) []byte {
 	slices.SortStableFunc(list, func(a, b Occurrence) int {
 		return cmp.Or(a.StartsAt.Compare(b.StartsAt), a.EndsAt.Compare(b.EndsAt), cmp.Compare(a.Rule.Name, b.Rule.Name))
 	})
-	var b bytes.Buffer
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	clock := ""
-	if len(clocks) > 0 {
-		clock = "\tCLOCK"
+	var rows table.Table
+	row := func(name, start, end, startUTC, endUTC, clock, matchers string) {
+		cells := []string{name, start, end, startUTC, endUTC, clock, matchers}
+		if len(clocks) == 0 {
+			cells = slices.Delete(cells, 5, 6)
+		}
+		rows.Row(cells...)
 	}
-	fmt.Fprintf(w, "RULE\tSTARTS\tENDS\tSTARTS IN UTC\tENDS IN UTC%s\tMATCHERS\n", clock)
+	row("RULE", "STARTS", "ENDS", "STARTS IN UTC", "ENDS IN UTC", "CLOCK", "MATCHERS")
 	for _, o := range list {
 		start, startUTC, end := "at once", "at once", o.EndsAt
 		if !o.StartsAt.IsZero() {
 			start, startUTC = wall(o.StartsAt)+o.StartsAt.Format(" MST"), wall(o.StartsAt.UTC())
 			end = o.EndsAt.In(o.StartsAt.Location())
 		}
-		if clock != "" {
-			clock = "\t" + clocks[o.key()]
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s%s\t%s\n", o.Rule.Name, start, wall(end)+end.Format(" MST"),
-			startUTC, wall(o.EndsAt.UTC()), clock, printable.Line(strings.Join(texts(o.Rule.Matchers), ", "), 1000))
+		row(o.Rule.Name, start, wall(end)+end.Format(" MST"), startUTC, wall(o.EndsAt.UTC()), clocks[o.key()],
+			printable.Line(strings.Join(texts(o.Rule.Matchers), ", "), 1000))
 	}
-	w.Flush()
-	return b.Bytes()
+	return rows.Bytes()
 }
 
 // wall returns the reading of a clock.

@@ -259,6 +259,8 @@ func TestTable(t *testing.T) {
 			CreatedBy: "alice", Comment: "disk swap", StartsAt: now.Add(-time.Hour), EndsAt: now.Add(100 * time.Minute), Alerts: &three},
 		{Origin: FromPerson, State: "active", ID: "1", Matchers: []string{`a="x` + "\x1b" + `[2J"`}, CreatedBy: "file silences.yaml:3\tdisk\u202e",
 			Comment: "line\nactive  2026-11-25 \r\x00 " + strings.Repeat("long ", 30), StartsAt: now, EndsAt: now.Add(2 * time.Hour)},
+		{Origin: FromAck, Scope: CLI, State: "active", ID: "4", Matchers: []string{`prep_name="서울 노드"`}, CreatedBy: "김\u1109\u1165\u110b\u116e\u11af 🔥", Comment: "디스크 점검",
+			StartsAt: now, EndsAt: now.Add(30 * time.Minute), Alerts: &three},
 		{Origin: FromFile, Rule: "night", File: "silences.yaml", Line: 9, State: "held", Matchers: []string{`a="b"`}, EndsAt: now.Add(50 * time.Hour), Alerts: new(int)},
 		{Origin: FromFile, Rule: "gone", State: "active", Note: "extra", ID: "2", Matchers: []string{`a="b"`}, StartsAt: now, EndsAt: now.Add(72 * time.Hour), Alerts: new(int)},
 		{Origin: FromOthers, Rule: "x", Owner: "other", State: "pending", ID: "3", Matchers: []string{`a="größe"`}, StartsAt: now.Add(80 * time.Hour), EndsAt: now.Add(90 * time.Hour), Alerts: new(int)},
@@ -270,5 +272,27 @@ func TestTable(t *testing.T) {
 	}
 	if d := cmp.Diff(string(want), got); d != "" {
 		t.Errorf("%s\n%s", d, got)
+	}
+}
+
+// What a hush would do stands in straight columns, whatever the script.
+func TestProposalText(t *testing.T) {
+	now := testNow
+	alert := func(name, prep, summary string) FiringAlert {
+		return FiringAlert{Labels: map[string]string{"alertname": name, "prep_name": prep}, Annotations: map[string]string{"summary": summary}, StartsAt: now.Add(-5 * time.Minute)}
+	}
+	p := Proposal{
+		Alerts:   []FiringAlert{alert("NodeDown", "서울 노드", "노드가\n멈췄다")},
+		Also:     []FiringAlert{alert("NodeDown", "Acme", "is\x1b[2J down")},
+		Sounding: []FiringAlert{alert("블록_없음", "부산", "")},
+	}
+	const want = `WHAT          FIRES FOR  ALERT                            SUMMARY
+hushed        5m         NodeDown{prep_name="서울 노드"}  노드가 멈췄다
+hushed too    5m         NodeDown{prep_name="Acme"}       is\x1b[2J down
+still sounds  5m         블록_없음{prep_name="부산"}
+hushed too is what a silence doesn't tell apart from what was asked for
+`
+	if d := cmp.Diff(want, string(p.Text(now))); d != "" {
+		t.Error(d)
 	}
 }

@@ -1,23 +1,21 @@
 package silencing
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/stoker-project/stoker/internal/printable"
+	"github.com/stoker-project/stoker/internal/table"
 )
 
 // Table returns the entries as a table for a terminal. What people wrote in them
 // is cut and can neither move the cursor nor look like another row.
 func Table(entries []Entry, now time.Time) []byte {
-	var b bytes.Buffer
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "STATE\tFROM (UTC)\tUNTIL (UTC)\t\tALERTS\tWHOSE\tID\tMATCHERS\tCOMMENT")
+	var rows table.Table
+	rows.Row("STATE", "FROM (UTC)", "UNTIL (UTC)", "", "ALERTS", "WHOSE", "ID", "MATCHERS", "COMMENT")
 	for _, e := range entries {
 		const minute = "2006-01-02 15:04"
 		state, from, alerts := e.State, "at once", "-"
@@ -40,11 +38,10 @@ func Table(entries []Entry, now time.Time) []byte {
 		if e.Origin == FromFile && e.CreatedBy != "" {
 			comment += " (" + e.CreatedBy + ")"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", state, from, e.EndsAt.UTC().Format(minute), distance(e.EndsAt.Sub(now)),
-			alerts, e.whose(), printable.Line(cmp.Or(e.ID, "-"), 40), printable.Line(strings.Join(e.Matchers, ", "), 200), printable.Line(comment, 100))
+		rows.Row(state, from, e.EndsAt.UTC().Format(minute), distance(e.EndsAt.Sub(now)), alerts,
+			e.whose(), printable.Line(cmp.Or(e.ID, "-"), 40), printable.Line(strings.Join(e.Matchers, ", "), 200), printable.Line(comment, 100))
 	}
-	w.Flush()
-	return b.Bytes()
+	return rows.Bytes()
 }
 
 // whose says in words whose a silence is. The first word is never a person's.
