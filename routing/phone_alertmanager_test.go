@@ -81,17 +81,19 @@ func (l *lab) write(name, content string) {
 	}
 }
 
-// post tells Alertmanager that n alerts of an owner fire, or have ended.
+// post tells Alertmanager that n alerts of an owner fire, or end. They end all at the same moment, when it has all of them:
+// it takes them in one by one, and a flush in between would tell of some.
 func (l *lab) post(owner, name string, n int, ended bool) {
 	l.t.Helper()
 	var alerts []map[string]any
+	end := time.Now().Add(3 * time.Second)
 	for i := range n {
 		a := map[string]any{
 			"labels":      map[string]string{"alertname": name, "severity": "critical", "prep": owner, "prep_name": "Acme", "instance": fmt.Sprint(i)},
 			"annotations": map[string]string{"summary": "It burns"},
 		}
 		if ended {
-			a["endsAt"] = time.Now()
+			a["endsAt"] = end
 		}
 		alerts = append(alerts, a)
 	}
