@@ -1,11 +1,9 @@
 package routing
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,94 +18,77 @@ import (
 // another key then. Contacts that come and go later change nothing for it.
 func TestAdoption(t *testing.T) {
 	t.Parallel()
-	for _, binary := range []string{"alertmanager", "alertmanager-0.27"} {
-		t.Run(binary, func(t *testing.T) {
-			t.Parallel()
-			inbox := inboxtest.New(t)
-			site := testSite()
-			site.AllowPrivate = true
-			acme := parse(t, "acme.yml", fmt.Sprintf("kind: operator\nname: Acme\nowner: hx1\ncontact_methods: { hook: { webhook: { url: %q } } }\nnotification_rules: [ { notify: [hook] } ]\n",
-				inbox.WebhookURL("acme")), site)
-			base := fmt.Sprintf("route: { receiver: team, group_wait: 0s, group_interval: 200ms }\nreceivers: [ { name: team, webhook_configs: [ { url: %q } ] } ]\n", inbox.WebhookURL("team"))
-			file := filepath.Join(t.TempDir(), MainFile)
-			write := func(data []byte, err error) {
-				t.Helper()
-				if err == nil {
-					err = os.WriteFile(file, data, 0o600)
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
+	eachAlertmanager(t, func(t *testing.T, binary, _ string) {
+		inbox := inboxtest.New(t)
+		site := testSite()
+		site.AllowPrivate = true
+		acme := parse(t, "acme.yml", fmt.Sprintf("kind: operator\nname: Acme\nowner: hx1\ncontact_methods: { hook: { webhook: { url: %q } } }\nnotification_rules: [ { notify: [hook] } ]\n",
+			inbox.WebhookURL("acme")), site)
+		base := fmt.Sprintf("route: { receiver: team, group_wait: 0s, group_interval: 200ms }\nreceivers: [ { name: team, webhook_configs: [ { url: %q } ] } ]\n", inbox.WebhookURL("team"))
+		file := filepath.Join(t.TempDir(), MainFile)
+		write := func(data []byte, err error) {
+			t.Helper()
+			if err == nil {
+				err = os.WriteFile(file, data, 0o600)
 			}
-			told := func(to string, nth int, want ...string) {
-				t.Helper()
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				defer cancel()
-				seen := 0
-				if _, err := inbox.Wait(ctx, func(m inboxtest.Message) bool {
-					if m.To == to && slices.Equal(alertsIn(t, m), want) {
-						seen++
-					}
-					return seen == nth
-				}); err != nil {
-					t.Fatalf("%s isn't told %q for the %d. time: %v", to, want, nth, err)
-				}
+			if err != nil {
+				t.Fatal(err)
 			}
+		}
 
-			write([]byte(base), nil)
-			alertmanager := servertest.Alertmanager(t, servertest.Binary(binary), servertest.ConfigFile(file))
-			alert := func(name string) {
-				t.Helper()
-				post(t, alertmanager, "/api/v2/alerts", fmt.Sprintf(`[{"labels": {"alertname": %q, "instance": "a", "prep": "hx1"}}]`, name))
+		write([]byte(base), nil)
+		alertmanager := servertest.Alertmanager(t, servertest.Binary(binary), servertest.ConfigFile(file))
+		alert := func(name string) {
+			t.Helper()
+			alertmanager.Post("/api/v2/alerts", fmt.Sprintf(`[{"labels": {"alertname": %q, "instance": "a", "prep": "hx1"}}]`, name))
+		}
+		// queries is how often groups have asked the log of notifications: once at each turn.
+		queries := func() (n int) {
+			t.Helper()
+			metrics, err := alertmanager.Get("/metrics")
+			if err != nil {
+				t.Fatal(err)
 			}
-			// queries is how often groups have asked the log of notifications: once at each turn.
-			queries := func() (n int) {
-				t.Helper()
-				metrics, err := alertmanager.Get("/metrics")
-				if err != nil {
-					t.Fatal(err)
+			_, value, _ := strings.Cut(string(metrics), "\nalertmanager_nflog_queries_total ")
+			if _, err := fmt.Sscan(value, &n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		reload := func(contacts ...*Contact) {
+			t.Helper()
+			// What was told is in that log once the group has its next turn; there are two groups at most.
+			before := queries()
+			servertest.Eventually(t, time.Minute, func() error {
+				if n := queries() - before; n < 3 {
+					return fmt.Errorf("%d turns", n)
 				}
-				_, value, _ := strings.Cut(string(metrics), "\nalertmanager_nflog_queries_total ")
-				if _, err := fmt.Sscan(value, &n); err != nil {
-					t.Fatal(err)
-				}
-				return n
-			}
-			reload := func(contacts ...*Contact) {
-				t.Helper()
-				// What was told is in that log once the group has its next turn; there are two groups at most.
-				before := queries()
-				servertest.Eventually(t, time.Minute, func() error {
-					if n := queries() - before; n < 3 {
-						return fmt.Errorf("%d turns", n)
-					}
-					return nil
-				})
-				write(Merge([]byte(base), contacts, site))
-				post(t, alertmanager, "/-/reload", "")
-			}
-			alert("A")
-			told("team", 1, "A a")
-			reload()
-			told("team", 2, "A a")
-			reload(acme)
-			told("acme", 1, "A a")
-			alert("B")
-			told("team", 1, "A a", "B a")
-			reload()
-			alert("C")
-			told("team", 1, "A a", "B a", "C a")
+				return nil
+			})
+			write(Merge([]byte(base), contacts, site))
+			alertmanager.Post("/-/reload", "")
+		}
+		alert("A")
+		waitTold(t, inbox, "team", 1, "A a")
+		reload()
+		waitTold(t, inbox, "team", 2, "A a")
+		reload(acme)
+		waitTold(t, inbox, "acme", 1, "A a")
+		alert("B")
+		waitTold(t, inbox, "team", 1, "A a", "B a")
+		reload()
+		alert("C")
+		waitTold(t, inbox, "team", 1, "A a", "B a", "C a")
 
-			var team [][]string
-			for _, m := range inbox.Messages() {
-				if m.To == "team" {
-					team = append(team, alertsIn(t, m))
-				}
+		var team [][]string
+		for _, m := range inbox.Messages() {
+			if m.To == "team" {
+				team = append(team, alertsIn(t, m))
 			}
-			want := [][]string{{"A a"}, {"A a"}, {"A a", "B a"}, {"A a", "B a", "C a"}}
-			if d := cmp.Diff(want, team); d != "" {
-				t.Errorf("the team (-want +got):\n%s", d)
-			}
-		})
-	}
+		}
+		want := [][]string{{"A a"}, {"A a"}, {"A a", "B a"}, {"A a", "B a", "C a"}}
+		if d := cmp.Diff(want, team); d != "" {
+			t.Errorf("the team (-want +got):\n%s", d)
+		}
+	})
 }

@@ -51,12 +51,7 @@ func BenchmarkSubscribers(b *testing.B) {
 			for b.Loop() {
 				passes++
 				arrived.Store(0)
-				body := fmt.Sprintf(`[{"labels": {"alertname": "Halted", "network": "n%d", "audience": "public"}}]`, passes)
-				res, err := http.Post(alertmanager.URL()+"/api/v2/alerts", "application/json", strings.NewReader(body))
-				if err != nil || res.StatusCode != http.StatusOK {
-					b.Fatal(res, err)
-				}
-				res.Body.Close()
+				alertmanager.Post("/api/v2/alerts", fmt.Sprintf(`[{"labels": {"alertname": "Halted", "network": "n%d", "audience": "public"}}]`, passes))
 				servertest.Eventually(b, 5*time.Minute, func() error {
 					if got := arrived.Load(); got < int64(n) {
 						return fmt.Errorf("%d of %d have arrived", got, n)

@@ -50,83 +50,71 @@ receivers:
 // What is generated for a version makes that Alertmanager tell everybody, with the words that a person sees: when an alert
 // fires, and when it is over. testdata/delivered-*.txt has them; -update rewrites it.
 func TestEveryMethodDelivers(t *testing.T) {
-	for _, test := range []struct{ version, binary string }{
-		{"0.34.2", "alertmanager"},
-		{"0.27.0", "alertmanager-0.27"},
-	} {
-		t.Run(test.version, func(t *testing.T) {
-			t.Parallel()
-			d := newDelivery(t, test.version)
-			server := servertest.Alertmanager(t, servertest.Binary(test.binary), servertest.ConfigFile(d.generate()),
-				servertest.Flags("--web.external-url=http://alertmanager.example"))
-			const alert = `[{
+	routing.EachAlertmanager(t, func(t *testing.T, binary, version string) {
+		d := newDelivery(t, version)
+		server := servertest.Alertmanager(t, servertest.Binary(binary), servertest.ConfigFile(d.generate()),
+			servertest.Flags("--web.external-url=http://alertmanager.example"))
+		const alert = `[{
 				"labels": {"alertname": "NodeDown", "severity": "critical", "network": "mainnet", "prep": "hx1", "prep_name": "Acme node 1", "instance": "10.0.0.1:9100"},
 				"annotations": {"summary": "the node doesn't answer, 5 < 6", "runbook_url": "https://runbooks.example.org/NodeDown"},
 				"generatorURL": "http://prometheus.example/graph?g0.expr=up+%%3D%%3D+0&g0.tab=1", "startsAt": "2026-01-05T14:03:00Z"%s}]`
-			d.post(server, fmt.Sprintf(alert, ""))
-			firing := d.told(0)
-			d.post(server, fmt.Sprintf(alert, `, "endsAt": "2026-01-05T14:20:00Z"`))
-			resolved := d.told(len(firing))
+		server.Post("/api/v2/alerts", fmt.Sprintf(alert, ""))
+		firing := d.told(0)
+		server.Post("/api/v2/alerts", fmt.Sprintf(alert, `, "endsAt": "2026-01-05T14:20:00Z"`))
+		resolved := d.told(len(firing))
 
-			var got strings.Builder
-			for _, m := range append(firing, resolved...) {
-				fmt.Fprintf(&got, "-- %s to %s: %s --\n%s\n", m.Via, m.To, m.Subject, m.Text)
-			}
-			file := "testdata/delivered-" + test.version + ".txt"
-			if *routing.Update {
-				if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
+		var got strings.Builder
+		for _, m := range append(firing, resolved...) {
+			fmt.Fprintf(&got, "-- %s to %s: %s --\n%s\n", m.Via, m.To, m.Subject, m.Text)
+		}
+		file := "testdata/delivered-" + version + ".txt"
+		if *routing.Update {
+			if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(string(want), got.String()); diff != "" {
-				t.Errorf("delivered (-want +got):\n%s", diff)
-			}
-			d.hostile(server)
-			if log := server.Log(); regexp.MustCompile(`(?i)notify.*(fail|err=)`).MatchString(log) {
-				t.Errorf("a notification failed:\n%s", log)
-			}
-		})
-	}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got.String()); diff != "" {
+			t.Errorf("delivered (-want +got):\n%s", diff)
+		}
+		d.hostile(server)
+		if log := server.Log(); regexp.MustCompile(`(?i)notify.*(fail|err=)`).MatchString(log) {
+			t.Errorf("a notification failed:\n%s", log)
+		}
+	})
 }
 
 // A service that fails, as each does one day, harms nobody else. An Alertmanager 0.27 that reads the address of a webhook from
 // a file would die of it.
 func TestFailingServicesHarmNobody(t *testing.T) {
-	for _, test := range []struct{ version, binary string }{
-		{"0.34.2", "alertmanager"},
-		{"0.27.0", "alertmanager-0.27"},
-	} {
-		t.Run(test.version, func(t *testing.T) {
-			t.Parallel()
-			d := newDelivery(t, test.version)
-			server := servertest.Alertmanager(t, servertest.Binary(test.binary), servertest.ConfigFile(d.generate()))
-			for _, via := range []inboxtest.Via{
-				inboxtest.Webhook, inboxtest.Slack, inboxtest.Telegram, inboxtest.Discord, inboxtest.PagerDuty, inboxtest.Pushover,
-				inboxtest.Teams, inboxtest.Mattermost,
-			} {
-				d.inbox.Fail(via, http.StatusBadRequest)
+	routing.EachAlertmanager(t, func(t *testing.T, binary, version string) {
+		d := newDelivery(t, version)
+		server := servertest.Alertmanager(t, servertest.Binary(binary), servertest.ConfigFile(d.generate()))
+		for _, via := range []inboxtest.Via{
+			inboxtest.Webhook, inboxtest.Slack, inboxtest.Telegram, inboxtest.Discord, inboxtest.PagerDuty, inboxtest.Pushover,
+			inboxtest.Teams, inboxtest.Mattermost,
+		} {
+			d.inbox.Fail(via, http.StatusBadRequest)
+		}
+		server.Post("/api/v2/alerts", `[{"labels": {"alertname": "NodeDown", "severity": "critical", "prep": "hx1"}}]`)
+		servertest.Eventually(t, time.Minute, func() error {
+			if err := server.Ready(); err != nil {
+				return err
 			}
-			d.post(server, `[{"labels": {"alertname": "NodeDown", "severity": "critical", "prep": "hx1"}}]`)
-			servertest.Eventually(t, time.Minute, func() error {
-				if err := server.Ready(); err != nil {
-					return err
+			for _, name := range d.methods {
+				if name != "mail" && !strings.Contains(server.Log(), "contact/acme/"+name) {
+					return fmt.Errorf("%s has not failed yet", name)
 				}
-				for _, name := range d.methods {
-					if name != "mail" && !strings.Contains(server.Log(), "contact/acme/"+name) {
-						return fmt.Errorf("%s has not failed yet", name)
-					}
-				}
-				return nil
-			})
-			if got := d.wait(0, 1); got[0].Via != inboxtest.Mail {
-				t.Errorf("%s arrived", got[0])
 			}
+			return nil
 		})
-	}
+		if got := d.wait(0, 1); got[0].Via != inboxtest.Mail {
+			t.Errorf("%s arrived", got[0])
+		}
+	})
 }
 
 // A delivery is a contact with every method that a version has, and the inbox that they lead to.
@@ -232,17 +220,6 @@ func (d *delivery) generate() string {
 	return filepath.Join(d.dir, "release", routing.MainFile)
 }
 
-func (d *delivery) post(server *servertest.Server, alerts string) {
-	d.t.Helper()
-	res, err := http.Post(server.URL()+"/api/v2/alerts", "application/json", strings.NewReader(alerts))
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	if err := res.Body.Close(); err != nil || res.StatusCode != http.StatusOK {
-		d.t.Fatal(res.Status, err)
-	}
-}
-
 // told waits until every method has told something after so many messages, and returns that in order.
 func (d *delivery) told(before int) []inboxtest.Message {
 	d.t.Helper()
@@ -270,7 +247,7 @@ func (d *delivery) hostile(server *servertest.Server) {
 	d.t.Helper()
 	const name = `<!channel> <@U1> @everyone @channel [x](https://evil.example/1) <https://evil.example/2|y> <a href=\"https://evil.example/3\">z</a> </b>\n@here`
 	before := len(d.inbox.Messages())
-	d.post(server, `[{"labels": {"alertname": "NodeDown", "severity": "critical", "prep": "hx2", "prep_name": "`+name+`"},
+	server.Post("/api/v2/alerts", `[{"labels": {"alertname": "NodeDown", "severity": "critical", "prep": "hx2", "prep_name": "`+name+`"},
 		"annotations": {"summary": "`+name+` is down"}, "startsAt": "2026-01-05T14:03:00Z"}]`)
 	methods := 5
 	if d.version != "0.27.0" {

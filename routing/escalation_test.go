@@ -1,10 +1,7 @@
 package routing
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,13 +19,11 @@ import (
 // that joins later comes with the group's next notification, and what is resolved or silenced before isn't told at all.
 func TestEscalation(t *testing.T) {
 	t.Parallel()
-	for _, binary := range []string{"alertmanager", "alertmanager-0.27"} {
-		t.Run(binary, func(t *testing.T) {
-			t.Parallel()
-			inbox := inboxtest.New(t)
-			site := testSite()
-			site.AllowPrivate = true
-			c := parse(t, "acme.yml", fmt.Sprintf(`
+	eachAlertmanager(t, func(t *testing.T, binary, _ string) {
+		inbox := inboxtest.New(t)
+		site := testSite()
+		site.AllowPrivate = true
+		c := parse(t, "acme.yml", fmt.Sprintf(`
 kind: operator
 name: Acme
 owner: hx1
@@ -39,101 +34,58 @@ notification_rules:
 - { notify: [chat] }
 - { notify: [page], after: 8s }
 `, inbox.WebhookURL("chat"), inbox.WebhookURL("page")), site)
-			merged, err := Merge([]byte("route: { receiver: team, group_wait: 0s, group_interval: 1s }\nreceivers: [ { name: team } ]\n"), []*Contact{c}, site)
-			if err != nil {
-				t.Fatal(err)
-			}
-			// An escalating group is told every five minutes at most. Nobody waits for that here.
-			config := strings.Replace(string(merged), "group_interval: "+minEscalationInterval.String(), "group_interval: 8s", 1)
-			if config == string(merged) {
-				t.Fatalf("no group_interval of %s in\n%s", minEscalationInterval, merged)
-			}
-			file := filepath.Join(t.TempDir(), MainFile)
-			if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			alertmanager := servertest.Alertmanager(t, servertest.Binary(binary), servertest.ConfigFile(file))
-			alert := func(name, instance string, more ...string) {
-				t.Helper()
-				post(t, alertmanager, "/api/v2/alerts", fmt.Sprintf(`[{"labels": {"alertname": %q, "instance": %q, "prep": "hx1"}%s}]`, name, instance, strings.Join(more, "")))
-			}
-			told := func(to string, want ...string) {
-				t.Helper()
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				defer cancel()
-				if _, err := inbox.Wait(ctx, func(m inboxtest.Message) bool { return m.To == to && slices.Equal(alertsIn(t, m), want) }); err != nil {
-					t.Fatalf("%s isn't told %q: %v", to, want, err)
-				}
-			}
+		merged, err := Merge([]byte("route: { receiver: team, group_wait: 0s, group_interval: 1s }\nreceivers: [ { name: team } ]\n"), []*Contact{c}, site)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// An escalating group is told every five minutes at most. Nobody waits for that here.
+		config := strings.Replace(string(merged), "group_interval: "+minEscalationInterval.String(), "group_interval: 8s", 1)
+		if config == string(merged) {
+			t.Fatalf("no group_interval of %s in\n%s", minEscalationInterval, merged)
+		}
+		file := filepath.Join(t.TempDir(), MainFile)
+		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		alertmanager := servertest.Alertmanager(t, servertest.Binary(binary), servertest.ConfigFile(file))
+		alert := func(name, instance string, more ...string) {
+			t.Helper()
+			alertmanager.Post("/api/v2/alerts", fmt.Sprintf(`[{"labels": {"alertname": %q, "instance": %q, "prep": "hx1"}%s}]`, name, instance, strings.Join(more, "")))
+		}
 
-			alert("Ends", "a")
-			alert("Silenced", "a")
-			alert("Stays", "a")
-			for _, name := range []string{"Ends", "Silenced", "Stays"} {
-				told("chat", name+" a")
-			}
-			now := time.Now().UTC()
-			alert("Ends", "a", fmt.Sprintf(`, "endsAt": %q`, now.Format(time.RFC3339Nano)))
-			post(t, alertmanager, "/api/v2/silences", fmt.Sprintf(`{"matchers": [{"name": "alertname", "value": "Silenced", "isRegex": false, "isEqual": true}],
+		alert("Ends", "a")
+		alert("Silenced", "a")
+		alert("Stays", "a")
+		for _, name := range []string{"Ends", "Silenced", "Stays"} {
+			waitTold(t, inbox, "chat", 1, name+" a")
+		}
+		now := time.Now().UTC()
+		alert("Ends", "a", fmt.Sprintf(`, "endsAt": %q`, now.Format(time.RFC3339Nano)))
+		alertmanager.Post("/api/v2/silences", fmt.Sprintf(`{"matchers": [{"name": "alertname", "value": "Silenced", "isRegex": false, "isEqual": true}],
 				"startsAt": %q, "endsAt": %q, "createdBy": "test", "comment": "seen"}`, now.Format(time.RFC3339Nano), now.Add(time.Hour).Format(time.RFC3339Nano)))
-			alert("Later", "a")
+		alert("Later", "a")
 
-			told("page", "Stays a")
-			alert("Stays", "b")
-			told("chat", "Stays a", "Stays b")
-			told("page", "Later a")
-			told("page", "Stays a", "Stays b")
-			var pages [][]string
-			chat := false
-			for _, m := range inbox.Messages() {
-				switch {
-				case m.To == "page":
-					pages = append(pages, alertsIn(t, m))
-				case slices.Equal(alertsIn(t, m), []string{"Stays a", "Stays b"}):
-					chat = chat || len(pages) < 3 // sooner than the page about both
-				}
+		waitTold(t, inbox, "page", 1, "Stays a")
+		alert("Stays", "b")
+		waitTold(t, inbox, "chat", 1, "Stays a", "Stays b")
+		waitTold(t, inbox, "page", 1, "Later a")
+		waitTold(t, inbox, "page", 1, "Stays a", "Stays b")
+		var pages [][]string
+		chat := false
+		for _, m := range inbox.Messages() {
+			switch {
+			case m.To == "page":
+				pages = append(pages, alertsIn(t, m))
+			case slices.Equal(alertsIn(t, m), []string{"Stays a", "Stays b"}):
+				chat = chat || len(pages) < 3 // sooner than the page about both
 			}
-			slices.SortFunc(pages, slices.Compare)
-			if d := cmp.Diff([][]string{{"Later a"}, {"Stays a"}, {"Stays a", "Stays b"}}, pages); d != "" {
-				t.Errorf("pages (-want +got):\n%s", d)
-			}
-			if !chat {
-				t.Error("the chat isn't told at once about an alert that joins")
-			}
-		})
-	}
-}
-
-// alertsIn returns which alerts fire in a message to a webhook.
-func alertsIn(t *testing.T, m inboxtest.Message) []string {
-	t.Helper()
-	var body struct {
-		Alerts []struct {
-			Status string
-			Labels map[string]string
 		}
-	}
-	if err := json.Unmarshal(m.Raw, &body); err != nil {
-		t.Fatal(err)
-	}
-	var firing []string
-	for _, a := range body.Alerts {
-		if a.Status == "firing" {
-			firing = append(firing, a.Labels["alertname"]+" "+a.Labels["instance"])
+		slices.SortFunc(pages, slices.Compare)
+		if d := cmp.Diff([][]string{{"Later a"}, {"Stays a"}, {"Stays a", "Stays b"}}, pages); d != "" {
+			t.Errorf("pages (-want +got):\n%s", d)
 		}
-	}
-	slices.Sort(firing)
-	return firing
-}
-
-// post sends JSON to an Alertmanager.
-func post(t *testing.T, alertmanager *servertest.Server, path, body string) {
-	t.Helper()
-	res, err := http.Post(alertmanager.URL()+path, "application/json", strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := res.Body.Close(); err != nil || res.StatusCode != http.StatusOK {
-		t.Fatal(path, res.Status, err)
-	}
+		if !chat {
+			t.Error("the chat isn't told at once about an alert that joins")
+		}
+	})
 }

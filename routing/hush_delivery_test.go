@@ -32,69 +32,63 @@ const token = "wZ-4_s3cr3t"
 // Whoever follows the link of a message comes to the page of the contact that the message was for, with the labels of the
 // alert. There is none in what tells that all is over, in what a subscriber is told, and in Alertmanager's own JSON.
 func TestEveryMethodLeadsToThePage(t *testing.T) {
-	for _, test := range []struct{ version, binary string }{
-		{"0.34.2", "alertmanager"},
-		{"0.27.0", "alertmanager-0.27"},
-	} {
-		t.Run(test.version, func(t *testing.T) {
-			t.Parallel()
-			asked := make(chan *url.URL, 1)
-			page := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.URL }))
-			t.Cleanup(page.Close)
-			d := newDelivery(t, test.version)
-			d.hushURL = func(stem string) string { return page.URL + "/hush/" + stem + "/" + token }
-			d.write("contacts/carol.yml", fmt.Sprintf("kind: subscriber\nname: Carol\ncontact_methods:\n  mail: { email: { to: carol@example.org } }\n  talk: { slack: { api_url: %q } }\n"+
-				"subscriptions:\n- { notify: [mail, talk], send_resolved: true }\n", "https://hooks.slack.com"+strings.TrimPrefix(d.inbox.AddSlackChannel("carol"), d.inbox.URL())))
-			d.methods = append(d.methods, "carol's mail", "carol's talk")
-			server := servertest.Alertmanager(t, servertest.Binary(test.binary), servertest.ConfigFile(d.generate()),
-				servertest.Flags("--web.external-url=http://alertmanager.example"))
-			const alert = `[{
+	routing.EachAlertmanager(t, func(t *testing.T, binary, version string) {
+		asked := make(chan *url.URL, 1)
+		page := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.URL }))
+		t.Cleanup(page.Close)
+		d := newDelivery(t, version)
+		d.hushURL = func(stem string) string { return page.URL + "/hush/" + stem + "/" + token }
+		d.write("contacts/carol.yml", fmt.Sprintf("kind: subscriber\nname: Carol\ncontact_methods:\n  mail: { email: { to: carol@example.org } }\n  talk: { slack: { api_url: %q } }\n"+
+			"subscriptions:\n- { notify: [mail, talk], send_resolved: true }\n", "https://hooks.slack.com"+strings.TrimPrefix(d.inbox.AddSlackChannel("carol"), d.inbox.URL())))
+		d.methods = append(d.methods, "carol's mail", "carol's talk")
+		server := servertest.Alertmanager(t, servertest.Binary(binary), servertest.ConfigFile(d.generate()),
+			servertest.Flags("--web.external-url=http://alertmanager.example"))
+		const alert = `[{
 				"labels": {"alertname": "Node & down+", "severity": "critical", "network": "mainnet", "prep": "hx1", "prep_name": "Acme", "instance": "10.0.0.1:9100", "audience": "public"},
 				"annotations": {"summary": "it doesn't answer"}, "startsAt": "2026-01-05T14:03:00Z"%s}]`
-			want := url.Values{
-				"alertname": {"Node & down+"}, "severity": {"critical"}, "network": {"mainnet"}, "prep": {"hx1"}, "instance": {"10.0.0.1:9100"},
+		want := url.Values{
+			"alertname": {"Node & down+"}, "severity": {"critical"}, "network": {"mainnet"}, "prep": {"hx1"}, "instance": {"10.0.0.1:9100"},
+		}
+		server.Post("/api/v2/alerts", fmt.Sprintf(alert, ""))
+		firing := d.told(0)
+		for _, m := range firing {
+			links := linksOf(t, m)
+			switch {
+			case strings.HasPrefix(m.To, "carol") || m.Via == inboxtest.Webhook:
+				if len(links) > 0 || bytes.Contains(m.Raw, []byte(token)) {
+					t.Errorf("%s has links: %q", m, links)
+				}
+			case len(links) == 0:
+				t.Errorf("%s has no link:\n%s", m, m.Text)
 			}
-			d.post(server, fmt.Sprintf(alert, ""))
-			firing := d.told(0)
-			for _, m := range firing {
-				links := linksOf(t, m)
-				switch {
-				case strings.HasPrefix(m.To, "carol") || m.Via == inboxtest.Webhook:
-					if len(links) > 0 || bytes.Contains(m.Raw, []byte(token)) {
-						t.Errorf("%s has links: %q", m, links)
-					}
-				case len(links) == 0:
-					t.Errorf("%s has no link:\n%s", m, m.Text)
+			for _, link := range links {
+				res, err := page.Client().Get(link)
+				if err != nil {
+					t.Errorf("%s: %v", m, err)
+					continue
 				}
-				for _, link := range links {
-					res, err := page.Client().Get(link)
-					if err != nil {
-						t.Errorf("%s: %v", m, err)
-						continue
-					}
-					if err := res.Body.Close(); err != nil {
-						t.Error(err)
-					}
-					u := <-asked
-					if diff := cmp.Diff(want, u.Query()); u.Path != "/hush/acme/"+token || diff != "" {
-						t.Errorf("%s leads to %s, (-want +got):\n%s", m, u.Path, diff)
-					}
+				if err := res.Body.Close(); err != nil {
+					t.Error(err)
 				}
-			}
-			d.post(server, fmt.Sprintf(alert, `, "endsAt": "2026-01-05T14:20:00Z"`))
-			for _, m := range d.told(len(firing)) {
-				if links := linksOf(t, m); len(links) > 0 || bytes.Contains(m.Raw, []byte(token)) {
-					t.Errorf("%s leads to the page when all is over: %q", m, links)
-				}
-				if m.Via == inboxtest.Slack && m.To == "#acme" && !strings.Contains(m.Text, "\nAlerts (http://alertmanager.example/#/alerts?receiver=contact%2Facme%2Ftalk)") {
-					t.Errorf("%s: the button of what is over leads nowhere:\n%s", m, m.Text)
+				u := <-asked
+				if diff := cmp.Diff(want, u.Query()); u.Path != "/hush/acme/"+token || diff != "" {
+					t.Errorf("%s leads to %s, (-want +got):\n%s", m, u.Path, diff)
 				}
 			}
-			if log := server.Log(); regexp.MustCompile(`(?i)notify.*(fail|err=)`).MatchString(log) || strings.Contains(log, token) {
-				t.Errorf("a notification failed, or its link is logged:\n%s", log)
+		}
+		server.Post("/api/v2/alerts", fmt.Sprintf(alert, `, "endsAt": "2026-01-05T14:20:00Z"`))
+		for _, m := range d.told(len(firing)) {
+			if links := linksOf(t, m); len(links) > 0 || bytes.Contains(m.Raw, []byte(token)) {
+				t.Errorf("%s leads to the page when all is over: %q", m, links)
 			}
-		})
-	}
+			if m.Via == inboxtest.Slack && m.To == "#acme" && !strings.Contains(m.Text, "\nAlerts (http://alertmanager.example/#/alerts?receiver=contact%2Facme%2Ftalk)") {
+				t.Errorf("%s: the button of what is over leads nowhere:\n%s", m, m.Text)
+			}
+		}
+		if log := server.Log(); regexp.MustCompile(`(?i)notify.*(fail|err=)`).MatchString(log) || strings.Contains(log, token) {
+			t.Errorf("a notification failed, or its link is logged:\n%s", log)
+		}
+	})
 }
 
 // hushLink is how the inbox shows a link, or Markdown writes it.
@@ -164,74 +158,68 @@ func htmlOf(t *testing.T, raw []byte) string {
 
 // Another key means another address in every message from now on. It is no news: nobody is told again because of it.
 func TestAnotherKeyTellsNobodyAgain(t *testing.T) {
-	for _, test := range []struct{ version, binary string }{
-		{"0.34.2", "alertmanager"},
-		{"0.27.0", "alertmanager-0.27"},
-	} {
-		t.Run(test.version, func(t *testing.T) {
-			t.Parallel()
-			d := newDelivery(t, test.version)
-			// The control tells of every flush.
-			d.base = strings.Replace(deliveryBase, "receivers:\n- name: team\n",
-				"  routes:\n  - { receiver: control, repeat_interval: 1s }\nreceivers:\n- name: team\n- name: control\n  webhook_configs: [{ url: '"+d.inbox.WebhookURL("control")+"' }]\n", 1)
-			told := func() (contact []inboxtest.Message, control int) {
-				for _, m := range d.inbox.Messages() {
-					if m.To == "control" {
-						control++
-					} else {
-						contact = append(contact, m)
-					}
+	routing.EachAlertmanager(t, func(t *testing.T, binary, version string) {
+		d := newDelivery(t, version)
+		// The control tells of every flush.
+		d.base = strings.Replace(deliveryBase, "receivers:\n- name: team\n",
+			"  routes:\n  - { receiver: control, repeat_interval: 1s }\nreceivers:\n- name: team\n- name: control\n  webhook_configs: [{ url: '"+d.inbox.WebhookURL("control")+"' }]\n", 1)
+		told := func() (contact []inboxtest.Message, control int) {
+			for _, m := range d.inbox.Messages() {
+				if m.To == "control" {
+					control++
+				} else {
+					contact = append(contact, m)
 				}
-				return contact, control
 			}
-			wait := func(contacts, controls int) []inboxtest.Message {
-				t.Helper()
-				servertest.Eventually(t, time.Minute, func() error {
-					if contact, control := told(); len(contact) < contacts || control < controls {
-						return fmt.Errorf("%d messages and %d of the control", len(contact), control)
-					}
-					return nil
-				})
-				contact, _ := told()
-				if len(contact) > contacts {
-					t.Errorf("contacts were told %d times instead of %d: %v", len(contact), contacts, contact[contacts:])
+			return contact, control
+		}
+		wait := func(contacts, controls int) []inboxtest.Message {
+			t.Helper()
+			servertest.Eventually(t, time.Minute, func() error {
+				if contact, control := told(); len(contact) < contacts || control < controls {
+					return fmt.Errorf("%d messages and %d of the control", len(contact), control)
 				}
-				return contact
+				return nil
+			})
+			contact, _ := told()
+			if len(contact) > contacts {
+				t.Errorf("contacts were told %d times instead of %d: %v", len(contact), contacts, contact[contacts:])
 			}
-			d.hushURL = func(stem string) string { return "https://hush.example.org/hush/" + stem + "/0ld-" + token }
-			server := servertest.Alertmanager(t, servertest.Binary(test.binary), servertest.ConfigFile(d.generate()))
-			d.post(server, `[{"labels": {"alertname": "NodeDown", "severity": "critical", "prep": "hx1", "instance": "a"}}]`)
-			first := wait(len(d.methods), 1)
+			return contact
+		}
+		d.hushURL = func(stem string) string { return "https://hush.example.org/hush/" + stem + "/0ld-" + token }
+		server := servertest.Alertmanager(t, servertest.Binary(binary), servertest.ConfigFile(d.generate()))
+		server.Post("/api/v2/alerts", `[{"labels": {"alertname": "NodeDown", "severity": "critical", "prep": "hx1", "instance": "a"}}]`)
+		first := wait(len(d.methods), 1)
 
-			d.hushURL = func(stem string) string { return "https://hush.example.org/hush/" + stem + "/n3w-" + token }
-			d.generate()
-			res, err := server.Client().Post(server.URL()+"/-/reload", "", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := res.Body.Close(); err != nil || res.StatusCode != http.StatusOK {
-				t.Fatal(res.Status, err)
-			}
-			_, control := told()
-			wait(len(d.methods), control+2)
+		d.hushURL = func(stem string) string { return "https://hush.example.org/hush/" + stem + "/n3w-" + token }
+		d.generate()
+		res, err := server.Client().Post(server.URL()+"/-/reload", "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := res.Body.Close(); err != nil || res.StatusCode != http.StatusOK {
+			t.Fatal(res.Status, err)
+		}
+		_, control := told()
+		wait(len(d.methods), control+2)
 
-			d.post(server, `[{"labels": {"alertname": "NodeDown", "severity": "critical", "prep": "hx1", "instance": "b"}}]`)
-			second := wait(2*len(d.methods), 0)[len(d.methods):]
-			for _, m := range first {
-				if got := strings.Contains(m.Text, "/0ld-"+token); got == (m.Via == inboxtest.Webhook) {
-					t.Errorf("%s before: link %t", m, got)
-				}
+		server.Post("/api/v2/alerts", `[{"labels": {"alertname": "NodeDown", "severity": "critical", "prep": "hx1", "instance": "b"}}]`)
+		second := wait(2*len(d.methods), 0)[len(d.methods):]
+		for _, m := range first {
+			if got := strings.Contains(m.Text, "/0ld-"+token); got == (m.Via == inboxtest.Webhook) {
+				t.Errorf("%s before: link %t", m, got)
 			}
-			for _, m := range second {
-				if got := strings.Contains(m.Text, "/n3w-"+token); got == (m.Via == inboxtest.Webhook) || bytes.Contains(m.Raw, []byte("0ld")) {
-					t.Errorf("%s after: link %t", m, got)
-				}
+		}
+		for _, m := range second {
+			if got := strings.Contains(m.Text, "/n3w-"+token); got == (m.Via == inboxtest.Webhook) || bytes.Contains(m.Raw, []byte("0ld")) {
+				t.Errorf("%s after: link %t", m, got)
 			}
-			if a, b := groupKey(t, first), groupKey(t, second); a != b {
-				t.Errorf("the group was %s and is %s", a, b)
-			}
-		})
-	}
+		}
+		if a, b := groupKey(t, first), groupKey(t, second); a != b {
+			t.Errorf("the group was %s and is %s", a, b)
+		}
+	})
 }
 
 // groupKey returns what Alertmanager's own JSON says of the group.

@@ -21,100 +21,89 @@ import (
 // A contact's URL leads nowhere else: what answers there can't send Alertmanager's post on to /-/quit of a Prometheus beside
 // it. Nor does it get the password that the team has for its own services.
 func TestContactsURLsLeadNowhereElse(t *testing.T) {
-	for _, test := range []struct{ version, binary string }{
-		{"0.34.2", "alertmanager"},
-		{"0.27.0", "alertmanager-0.27"},
-	} {
-		t.Run(test.version, func(t *testing.T) {
-			t.Parallel()
-			var (
-				mu       sync.Mutex
-				quit     []string // by which methods the post was led on
-				password []string // which methods had one with them
-			)
-			prometheus := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				mu.Lock()
-				defer mu.Unlock()
-				quit = append(quit, r.URL.Query().Get("by"))
-			}))
-			t.Cleanup(prometheus.Close)
-			evil := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				mu.Lock()
-				defer mu.Unlock()
-				if r.Header.Get("Authorization") != "" {
-					password = append(password, r.URL.Path)
-				}
-				http.Redirect(w, r, prometheus.URL+"/-/quit?by="+strings.Trim(r.URL.Path, "/"), http.StatusTemporaryRedirect)
-			}))
-			t.Cleanup(evil.Close)
-
-			dir := t.TempDir()
-			methods := map[string]string{
-				"hook":  fmt.Sprintf("webhook: { url: %q }", evil.URL+"/hook"),
-				"hook2": "webhook: { url: { secret: hook } }",
-				"talk":  fmt.Sprintf("slack: { api_url: %q }", evil.URL+"/talk"),
-				"talk2": "slack: { api_url: { secret: talk } }",
-				"disc":  fmt.Sprintf("discord: { webhook_url: %q }", evil.URL+"/disc"),
-			}
-			if test.version != "0.27.0" {
-				methods["most"] = fmt.Sprintf("mattermost: { webhook_url: %q }", evil.URL+"/most")
-				methods["team"] = fmt.Sprintf("msteams: { webhook_url: %q }", evil.URL+"/team")
-			}
-			write := func(name, content string) {
-				t.Helper()
-				file := filepath.Join(dir, name)
-				if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(content), 0o600)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			write("contacts/acme.yml", contact("hx1", methods))
-			write("secrets/acme.hook", evil.URL+"/hook2")
-			write("secrets/acme.talk", evil.URL+"/talk2")
-			agent, err := routing.New(routing.Options{Contacts: routing.ContactsConfig{
-				Dir: filepath.Join(dir, "contacts"), SecretsDir: filepath.Join(dir, "secrets"), AllowPrivate: true,
-			}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := agent.Sync(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			const base = "global: { http_config: { basic_auth: { username: team, password: team-secret } } }\n" +
-				"route: { receiver: team, group_wait: 0s }\nreceivers: [{ name: team }]\n"
-			files, err := agent.Generate(t.Context(), routing.Source{Base: map[string][]byte{routing.MainFile: []byte(base)}, Version: test.version})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for name, data := range files {
-				write("release/"+name, string(data))
-			}
-			server := servertest.Alertmanager(t, servertest.Binary(test.binary), servertest.ConfigFile(filepath.Join(dir, "release", routing.MainFile)))
-			res, err := http.Post(server.URL()+"/api/v2/alerts", "application/json",
-				strings.NewReader(`[{"labels": {"alertname": "NodeDown", "severity": "critical", "prep": "hx1"}}]`))
-			if err != nil || res.StatusCode != http.StatusOK {
-				t.Fatal(res, err)
-			}
-			defer res.Body.Close()
-			servertest.Eventually(t, time.Minute, func() error {
-				mu.Lock()
-				defer mu.Unlock()
-				for _, name := range slices.Sorted(maps.Keys(methods)) {
-					if !slices.Contains(quit, name) && !strings.Contains(server.Log(), "contact/acme/"+name+"/") {
-						return fmt.Errorf("%s has neither failed nor been led on", name)
-					}
-				}
-				return nil
-			})
+	routing.EachAlertmanager(t, func(t *testing.T, binary, version string) {
+		var (
+			mu       sync.Mutex
+			quit     []string // by which methods the post was led on
+			password []string // which methods had one with them
+		)
+		prometheus := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			mu.Lock()
 			defer mu.Unlock()
-			if len(quit) > 0 {
-				t.Errorf("led on to a server beside Alertmanager: %s", quit)
+			quit = append(quit, r.URL.Query().Get("by"))
+		}))
+		t.Cleanup(prometheus.Close)
+		evil := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			if r.Header.Get("Authorization") != "" {
+				password = append(password, r.URL.Path)
 			}
-			if len(password) > 0 {
-				t.Errorf("the team's password went to %s", password)
+			http.Redirect(w, r, prometheus.URL+"/-/quit?by="+strings.Trim(r.URL.Path, "/"), http.StatusTemporaryRedirect)
+		}))
+		t.Cleanup(evil.Close)
+
+		dir := t.TempDir()
+		methods := map[string]string{
+			"hook":  fmt.Sprintf("webhook: { url: %q }", evil.URL+"/hook"),
+			"hook2": "webhook: { url: { secret: hook } }",
+			"talk":  fmt.Sprintf("slack: { api_url: %q }", evil.URL+"/talk"),
+			"talk2": "slack: { api_url: { secret: talk } }",
+			"disc":  fmt.Sprintf("discord: { webhook_url: %q }", evil.URL+"/disc"),
+		}
+		if version != "0.27.0" {
+			methods["most"] = fmt.Sprintf("mattermost: { webhook_url: %q }", evil.URL+"/most")
+			methods["team"] = fmt.Sprintf("msteams: { webhook_url: %q }", evil.URL+"/team")
+		}
+		write := func(name, content string) {
+			t.Helper()
+			file := filepath.Join(dir, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(content), 0o600)); err != nil {
+				t.Fatal(err)
 			}
+		}
+		write("contacts/acme.yml", contact("hx1", methods))
+		write("secrets/acme.hook", evil.URL+"/hook2")
+		write("secrets/acme.talk", evil.URL+"/talk2")
+		agent, err := routing.New(routing.Options{Contacts: routing.ContactsConfig{
+			Dir: filepath.Join(dir, "contacts"), SecretsDir: filepath.Join(dir, "secrets"), AllowPrivate: true,
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := agent.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		const base = "global: { http_config: { basic_auth: { username: team, password: team-secret } } }\n" +
+			"route: { receiver: team, group_wait: 0s }\nreceivers: [{ name: team }]\n"
+		files, err := agent.Generate(t.Context(), routing.Source{Base: map[string][]byte{routing.MainFile: []byte(base)}, Version: version})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, data := range files {
+			write("release/"+name, string(data))
+		}
+		server := servertest.Alertmanager(t, servertest.Binary(binary), servertest.ConfigFile(filepath.Join(dir, "release", routing.MainFile)))
+		server.Post("/api/v2/alerts", `[{"labels": {"alertname": "NodeDown", "severity": "critical", "prep": "hx1"}}]`)
+		servertest.Eventually(t, time.Minute, func() error {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, name := range slices.Sorted(maps.Keys(methods)) {
+				if !slices.Contains(quit, name) && !strings.Contains(server.Log(), "contact/acme/"+name+"/") {
+					return fmt.Errorf("%s has neither failed nor been led on", name)
+				}
+			}
+			return nil
 		})
-	}
+		mu.Lock()
+		defer mu.Unlock()
+		if len(quit) > 0 {
+			t.Errorf("led on to a server beside Alertmanager: %s", quit)
+		}
+		if len(password) > 0 {
+			t.Errorf("the team's password went to %s", password)
+		}
+	})
 }
 
 // By which way the site reaches others holds for contacts, too, wherever the base says it.

@@ -101,13 +101,7 @@ func (l *lab) post(owner, name string, n int, ended bool) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	resp, err := http.Post(l.alertmanager.URL()+"/api/v2/alerts", "application/json", bytes.NewReader(data))
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	if err := resp.Body.Close(); err != nil || resp.StatusCode != http.StatusOK {
-		l.t.Fatal(resp.Status, err)
-	}
+	l.alertmanager.Post("/api/v2/alerts", string(data))
 }
 
 // log is a buffer for several goroutines.
@@ -227,45 +221,42 @@ func of(requests []twiliotest.Request, resource string) (some []twiliotest.Reque
 // that it's over is said in a text message.
 func TestPhonesOverBridge(t *testing.T) {
 	t.Parallel()
-	for _, binary := range []string{"alertmanager", "alertmanager-0.27"} {
-		t.Run(binary, func(t *testing.T) {
-			t.Parallel()
-			b := newBridged(t, binary, nil)
-			b.twilio.Fail(twiliotest.Calls, twiliotest.TooMany)
-			b.post("hx1", "NodeDown", 50, false)
-			b.wait(func(requests []twiliotest.Request, refused int) bool { return len(requests) == 1 && refused >= 3 })
-			b.twilio.Fail(twiliotest.Calls, twiliotest.Fault{})
-			b.wait(func(requests []twiliotest.Request, _ int) bool { return len(of(requests, twiliotest.Calls)) > 0 })
+	routing.EachAlertmanager(t, func(t *testing.T, binary, _ string) {
+		b := newBridged(t, binary, nil)
+		b.twilio.Fail(twiliotest.Calls, twiliotest.TooMany)
+		b.post("hx1", "NodeDown", 50, false)
+		b.wait(func(requests []twiliotest.Request, refused int) bool { return len(requests) == 1 && refused >= 3 })
+		b.twilio.Fail(twiliotest.Calls, twiliotest.Fault{})
+		b.wait(func(requests []twiliotest.Request, _ int) bool { return len(of(requests, twiliotest.Calls)) > 0 })
 
-			b.post("hx1", "NodeDown", 50, true)
-			b.wait(func(requests []twiliotest.Request, _ int) bool { return len(of(requests, twiliotest.Messages)) > 1 })
-			// Another operator's alert comes after all of this, and reaches that one only.
-			b.post("hx2", "DiskFull", 1, false)
-			b.wait(func(requests []twiliotest.Request, _ int) bool { return len(requests) >= 5 })
+		b.post("hx1", "NodeDown", 50, true)
+		b.wait(func(requests []twiliotest.Request, _ int) bool { return len(of(requests, twiliotest.Messages)) > 1 })
+		// Another operator's alert comes after all of this, and reaches that one only.
+		b.post("hx2", "DiskFull", 1, false)
+		b.wait(func(requests []twiliotest.Request, _ int) bool { return len(requests) >= 5 })
 
-			var got []string
-			for _, r := range b.twilio.Requests() {
-				text := r.Body
-				if r.Resource == twiliotest.Calls {
-					texts, _ := r.Said()
-					text = strings.Join(texts, " / ")
-				}
-				got = append(got, fmt.Sprintf("%s %s: %s", r.Resource, r.To, text))
+		var got []string
+		for _, r := range b.twilio.Requests() {
+			text := r.Body
+			if r.Resource == twiliotest.Calls {
+				texts, _ := r.Said()
+				text = strings.Join(texts, " / ")
 			}
-			slices.Sort(got[3:])
-			want := []string{
-				"Messages +442079460123: FIRING: 50 alerts, critical: NodeDown (Acme)\nIt burns",
-				"Calls +442079460123: 50 alerts are firing. critical. Node Down. Acme. It burns / 50 alerts are firing. critical. Node Down. Acme. It burns",
-				"Messages +442079460123: RESOLVED: 50 alerts, critical: NodeDown (Acme)",
-				"Calls +61491570156: One alert is firing. critical. Disk Full. Acme. It burns / One alert is firing. critical. Disk Full. Acme. It burns",
-				"Messages +61491570156: FIRING: 1 alert, critical: DiskFull (Acme)\nIt burns",
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-			b.expectNoNumbers()
-		})
-	}
+			got = append(got, fmt.Sprintf("%s %s: %s", r.Resource, r.To, text))
+		}
+		slices.Sort(got[3:])
+		want := []string{
+			"Messages +442079460123: FIRING: 50 alerts, critical: NodeDown (Acme)\nIt burns",
+			"Calls +442079460123: 50 alerts are firing. critical. Node Down. Acme. It burns / 50 alerts are firing. critical. Node Down. Acme. It burns",
+			"Messages +442079460123: RESOLVED: 50 alerts, critical: NodeDown (Acme)",
+			"Calls +61491570156: One alert is firing. critical. Disk Full. Acme. It burns / One alert is firing. critical. Disk Full. Acme. It burns",
+			"Messages +61491570156: FIRING: 1 alert, critical: DiskFull (Acme)\nIt burns",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		b.expectNoNumbers()
+	})
 }
 
 // A number that Twilio refuses isn't asked for again and again, and whoever else is to be told is told.
@@ -335,34 +326,31 @@ func (s *sns) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // What Alertmanager's own receiver sends to SNS.
 func TestPhonesOverSNS(t *testing.T) {
 	t.Parallel()
-	for _, binary := range []string{"alertmanager", "alertmanager-0.27"} {
-		t.Run(binary, func(t *testing.T) {
-			t.Parallel()
-			s := &sns{arrival: make(chan struct{}, 1)}
-			server := httptest.NewServer(s)
-			t.Cleanup(server.Close)
-			key := filepath.Join(t.TempDir(), "key")
-			if err := os.WriteFile(key, []byte("secret"), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			l := newLab(t, binary, "", routing.PhoneConfig{
-				Provider: routing.SNS, APIURL: server.URL,
-				Sigv4: &routing.Sigv4Config{Region: "eu-central-1", AccessKey: "AKIA0", SecretKeyFile: key},
-			}, map[string]string{"acme": "kind: operator\nname: Acme\nowner: hx1\ncontact_methods: { text: { phone: { number: +442079460123 } } }\nnotification_rules: [ { notify: [text] } ]\n"})
-			l.post("hx1", "NodeDown", 50, false)
-			select {
-			case <-s.arrival:
-			case <-time.After(time.Minute):
-				t.Fatalf("no message: %s", l.alertmanager.Log())
-			}
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			want := []string{`Publish to +442079460123, subject [], AWS.SNS.SMS.SMSType Transactional, signed by true: FIRING: 50 NodeDown (Acme): It burns`}
-			if diff := cmp.Diff(want, s.messages); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-		})
-	}
+	routing.EachAlertmanager(t, func(t *testing.T, binary, _ string) {
+		s := &sns{arrival: make(chan struct{}, 1)}
+		server := httptest.NewServer(s)
+		t.Cleanup(server.Close)
+		key := filepath.Join(t.TempDir(), "key")
+		if err := os.WriteFile(key, []byte("secret"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l := newLab(t, binary, "", routing.PhoneConfig{
+			Provider: routing.SNS, APIURL: server.URL,
+			Sigv4: &routing.Sigv4Config{Region: "eu-central-1", AccessKey: "AKIA0", SecretKeyFile: key},
+		}, map[string]string{"acme": "kind: operator\nname: Acme\nowner: hx1\ncontact_methods: { text: { phone: { number: +442079460123 } } }\nnotification_rules: [ { notify: [text] } ]\n"})
+		l.post("hx1", "NodeDown", 50, false)
+		select {
+		case <-s.arrival:
+		case <-time.After(time.Minute):
+			t.Fatalf("no message: %s", l.alertmanager.Log())
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		want := []string{`Publish to +442079460123, subject [], AWS.SNS.SMS.SMSType Transactional, signed by true: FIRING: 50 NodeDown (Acme): It burns`}
+		if diff := cmp.Diff(want, s.messages); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
 }
 
 // A number that goes through a payload arrives as it is written: as a string with its plus sign.

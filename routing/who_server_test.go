@@ -1,11 +1,9 @@
 package routing
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -125,82 +123,79 @@ time_intervals:
 // What stoker says of who is told now is what the real Alertmanager then sends, of every version, with quiet hours on
 // clocks all over the world.
 func TestWhoIsWhatAlertmanagerSends(t *testing.T) {
-	for _, binary := range []string{"alertmanager", "alertmanager-0.27"} {
-		t.Run(binary, func(t *testing.T) {
-			t.Parallel()
-			inbox := inboxtest.New(t)
-			url := inbox.WebhookURL("all")
-			r := rand.New(rand.NewPCG(9, 10))
-			now := time.Now()
-			opts := Options{Contacts: ContactsConfig{AllowPrivate: true}}
-			site, err := opts.site()
-			if err != nil {
-				t.Fatal(err)
+	eachAlertmanager(t, func(t *testing.T, binary, _ string) {
+		inbox := inboxtest.New(t)
+		url := inbox.WebhookURL("all")
+		r := rand.New(rand.NewPCG(9, 10))
+		now := time.Now()
+		opts := Options{Contacts: ContactsConfig{AllowPrivate: true}}
+		site, err := opts.site()
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree := map[string][]byte{}
+		var contacts []*Contact
+		for i := range 20 {
+			file, source := fmt.Sprintf("c%02d.yml", i), strings.ReplaceAll(clockSubscriber, "URL", url)
+			if i > 2 {
+				source = clockContact(t, r, now, url)
 			}
-			tree := map[string][]byte{}
-			var contacts []*Contact
-			for i := range 20 {
-				file, source := fmt.Sprintf("c%02d.yml", i), strings.ReplaceAll(clockSubscriber, "URL", url)
-				if i > 2 {
-					source = clockContact(t, r, now, url)
-				}
-				tree[contactsFolder+"/"+file] = []byte(source)
-				contacts = append(contacts, parse(t, file, source, site))
-			}
-			if tree[MainFile], err = Merge([]byte(strings.ReplaceAll(clockBase, "URL", url)), contacts, site); err != nil {
-				t.Fatal(err)
-			}
-			routes, err := ReadRoutes(FilesOf(tree), opts)
-			if err != nil {
-				t.Fatal(err)
-			}
-			config := filepath.Join(t.TempDir(), MainFile)
-			if err := os.WriteFile(config, tree[MainFile], 0o600); err != nil {
-				t.Fatal(err)
-			}
-			server := servertest.Alertmanager(t, servertest.Binary(binary), servertest.ConfigFile(config))
+			tree[contactsFolder+"/"+file] = []byte(source)
+			contacts = append(contacts, parse(t, file, source, site))
+		}
+		if tree[MainFile], err = Merge([]byte(strings.ReplaceAll(clockBase, "URL", url)), contacts, site); err != nil {
+			t.Fatal(err)
+		}
+		routes, err := ReadRoutes(FilesOf(tree), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := filepath.Join(t.TempDir(), MainFile)
+		if err := os.WriteFile(config, tree[MainFile], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		server := servertest.Alertmanager(t, servertest.Binary(binary), servertest.ConfigFile(config))
 
-			var want []string
-			var alerts []model.LabelSet
-			now = time.Now()
-			muted := 0
-			for i := range 60 {
-				labels := randomLabels(r, []string{severityLabel, componentLabel, audienceLabel, DefaultIdentityLabel},
-					[]string{"critical", "warning", "info", "api", "db", publicAudience, "hx0", "hx1", "hx2", "hx3"})
-				if i%2 == 0 {
-					labels[severityLabel] = model.LabelValue(some(r, DefaultSeverities()...)[0])
-					labels[DefaultIdentityLabel] = model.LabelValue(some(r, "hx0", "hx1", "hx2", "hx3")[0])
-				}
-				labels[model.AlertNameLabel] = model.LabelValue(fmt.Sprintf("A%02d", i)) // a group of its own
-				alerts = append(alerts, labels)
-				for _, told := range routes.Who(labels, now).Told {
-					if told.Reached() {
-						want = append(want, told.Receiver+" "+string(labels[model.AlertNameLabel]))
-					} else {
-						muted++
-					}
+		var want []string
+		var alerts []model.LabelSet
+		now = time.Now()
+		muted := 0
+		for i := range 60 {
+			labels := randomLabels(r, []string{severityLabel, componentLabel, audienceLabel, DefaultIdentityLabel},
+				[]string{"critical", "warning", "info", "api", "db", publicAudience, "hx0", "hx1", "hx2", "hx3"})
+			if i%2 == 0 {
+				labels[severityLabel] = model.LabelValue(some(r, DefaultSeverities()...)[0])
+				labels[DefaultIdentityLabel] = model.LabelValue(some(r, "hx0", "hx1", "hx2", "hx3")[0])
+			}
+			labels[model.AlertNameLabel] = model.LabelValue(fmt.Sprintf("A%02d", i)) // a group of its own
+			alerts = append(alerts, labels)
+			for _, told := range routes.Who(labels, now).Told {
+				if told.Reached() {
+					want = append(want, told.Receiver+" "+string(labels[model.AlertNameLabel]))
+				} else {
+					muted++
 				}
 			}
-			if muted < 50 || len(want) < 100 {
-				t.Fatalf("%d receivers are told and %d muted, the test is too small", len(want), muted)
-			}
-			want = append(want, "marker Marker")
-			alerts = append(alerts, model.LabelSet{model.AlertNameLabel: "Marker"})
-			postAlerts(t, server, alerts)
+		}
+		if muted < 50 || len(want) < 100 {
+			t.Fatalf("%d receivers are told and %d muted, the test is too small", len(want), muted)
+		}
+		want = append(want, "marker Marker")
+		alerts = append(alerts, model.LabelSet{model.AlertNameLabel: "Marker"})
+		postAlerts(t, server, alerts)
 
-			// The marker waits longer than all others, so those that aren't muted have been sent by then, or soon are.
-			slices.Sort(want)
-			servertest.Eventually(t, time.Minute, func() error {
-				if got := sent(t, inbox); !slices.Contains(got, "marker Marker") || len(got) < len(want) {
-					return fmt.Errorf("%d of %d messages", len(got), len(want))
-				}
-				return nil
-			})
-			if diff := cmp.Diff(want, sent(t, inbox)); diff != "" {
-				t.Errorf("-said +sent:\n%s", diff)
+		// The marker waits longer than all others, so those that aren't muted have been sent by then, or soon are.
+		slices.Sort(want)
+		servertest.Eventually(t, time.Minute, func() error {
+			if got := sent(t, inbox); !slices.Contains(got, "marker Marker") || len(got) < len(want) {
+				return fmt.Errorf("%d of %d messages", len(got), len(want))
 			}
+			return nil
 		})
-	}
+		if diff := cmp.Diff(want, sent(t, inbox)); diff != "" {
+			t.Errorf("-said +sent:\n%s", diff)
+		}
+	})
 }
 
 // sent returns what came, as receiver and name of the alert, in order.
@@ -232,16 +227,5 @@ func postAlerts(t *testing.T, server *servertest.Server, alerts []model.LabelSet
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, server.URL()+"/api/v2/alerts", strings.NewReader(string(data)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := res.Body.Close(); err != nil || res.StatusCode != http.StatusOK {
-		t.Fatal(res.Status, err)
-	}
+	server.Post("/api/v2/alerts", string(data))
 }

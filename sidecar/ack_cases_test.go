@@ -74,7 +74,7 @@ func TestAckOfOthers(t *testing.T) {
 		t.Fatal(r.Status)
 	}
 	end := time.Now().UTC().Add(time.Hour).Format(time.RFC3339)
-	postJSON(t, a.alertmanager.URL()+"/api/v2/silences", `{"matchers": [{"name": "prep", "value": "hx1", "isRegex": false}], "startsAt": "`+
+	a.alertmanager.Post("/api/v2/silences", `{"matchers": [{"name": "prep", "value": "hx1", "isRegex": false}], "startsAt": "`+
 		time.Now().UTC().Format(time.RFC3339)+`", "endsAt": "`+end+`", "createdBy": "alice", "comment": "planned"}`)
 	for _, s := range a.silences() {
 		a.press(a.linkTo(diskOfAcme), url.Values{"do": {"end"}, "id": {s.ID}})

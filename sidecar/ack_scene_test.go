@@ -142,7 +142,7 @@ func (a *ackScene) post(end time.Time, alerts ...map[string]string) {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	postJSON(a.t, a.alertmanager.URL()+"/api/v2/alerts", string(data))
+	a.alertmanager.Post("/api/v2/alerts", string(data))
 	for _, labels := range alerts {
 		servertest.Eventually(a.t, time.Minute, func() error {
 			if fires := a.fires(labels); fires == end.IsZero() {

@@ -1,13 +1,11 @@
 package sidecar
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"net"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -119,12 +117,7 @@ func TestBridgeTLS(t *testing.T) {
 		}
 		return err
 	})
-	alert := `[{"labels": {"alertname": "NodeDown", "prep": "hx1"}}]`
-	resp, err := http.Post(alertmanager.URL()+"/api/v2/alerts", "application/json", bytes.NewReader([]byte(alert)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
+	alertmanager.Post("/api/v2/alerts", `[{"labels": {"alertname": "NodeDown", "prep": "hx1"}}]`)
 	wait, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := tw.Wait(wait, func(requests []twiliotest.Request, _ int) bool { return len(requests) == 1 }); err != nil {

@@ -172,6 +172,19 @@ func (s *Server) Client() *http.Client { return s.client }
 func (s *Server) Get(path string) ([]byte, error) {
 	s.t.Helper()
 	res, err := s.client.Get(s.URL() + path)
+	return answer(path, res, err)
+}
+
+// Post sends JSON to a path of the server. An answer other than HTTP 200 fails the test with the server's words.
+func (s *Server) Post(path, body string) {
+	s.t.Helper()
+	res, err := s.client.Post(s.URL()+path, "application/json", strings.NewReader(body))
+	if _, err := answer(path, res, err); err != nil {
+		s.t.Fatalf("POST %v", err)
+	}
+}
+
+func answer(path string, res *http.Response, err error) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
