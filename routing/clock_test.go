@@ -144,7 +144,7 @@ func TestClockTable(t *testing.T) {
 		}
 		key := f[0] + f[1]
 		if mutes[key] == nil {
-			mutes[key] = mergedQuietHours(t, f[1], spec(f[0]))
+			_, mutes[key] = mergedQuietHours(t, f[1], spec(f[0]))
 		}
 		for _, second := range []time.Duration{0, 59 * time.Second} {
 			if quiet := mutes[key](at.Add(second)); quiet != (f[7] == "yes") {
@@ -157,9 +157,9 @@ func TestClockTable(t *testing.T) {
 	}
 }
 
-// mergedQuietHours returns when Alertmanager mutes the leaf of a contact that has these quiet hours, and makes sure that
-// a leaf of a severity that bypasses them has none.
-func mergedQuietHours(t *testing.T, location, spec string) func(time.Time) bool {
+// mergedQuietHours returns quiet hours, and when Alertmanager mutes the leaf of a contact that has them. It makes sure that a
+// leaf of a severity that bypasses them has none.
+func mergedQuietHours(t *testing.T, location, spec string) (quietHours, func(time.Time) bool) {
 	t.Helper()
 	c := parse(t, "acme.yml", fmt.Sprintf(`
 kind: operator
@@ -186,7 +186,7 @@ quiet_hours: { night: %s }
 		intervals[i.Name] = i.TimeIntervals
 	}
 	alertmanager := timeinterval.NewIntervener(intervals)
-	return func(at time.Time) bool {
+	return c.quietHours[0], func(at time.Time) bool {
 		muted, _, err := alertmanager.Mutes([]string{"contact/acme/night"}, at)
 		if err != nil {
 			t.Fatal(err)
