@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/stoker-project/stoker/reload/servertest"
 	"github.com/stoker-project/stoker/routing"
 	"github.com/stoker-project/stoker/routing/inboxtest"
@@ -67,19 +65,7 @@ func TestEveryMethodDelivers(t *testing.T) {
 		for _, m := range append(firing, resolved...) {
 			fmt.Fprintf(&got, "-- %s to %s: %s --\n%s\n", m.Via, m.To, m.Subject, m.Text)
 		}
-		file := "testdata/delivered-" + version + ".txt"
-		if *routing.Update {
-			if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(string(want), got.String()); diff != "" {
-			t.Errorf("delivered (-want +got):\n%s", diff)
-		}
+		routing.Golden(t, "delivered-"+version+".txt", got.String())
 		d.hostile(server)
 		if log := server.Log(); regexp.MustCompile(`(?i)notify.*(fail|err=)`).MatchString(log) {
 			t.Errorf("a notification failed:\n%s", log)

@@ -1,7 +1,7 @@
 package routing
 
-// Update is set if the expected output under testdata is to be rewritten.
-var Update = update
+// Golden compares a text with a file below testdata.
+var Golden = golden
 
 // EachAlertmanager runs a test with each Alertmanager.
 var EachAlertmanager = eachAlertmanager

@@ -3,8 +3,6 @@ package routing
 import (
 	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -125,19 +123,7 @@ func TestMergePhones(t *testing.T) {
 			if rejected != "" {
 				t.Fatal(rejected)
 			}
-			file := filepath.Join("testdata", "phone", name+".yml")
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
+			golden(t, "phone/"+name+".yml", got)
 			cfg := loadFile(t, []byte(got))
 			if name == Twilio {
 				for _, n := range []string{londonNumber, parisNumber, mobileNumber, twilioPassword} {

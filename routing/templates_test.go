@@ -129,19 +129,7 @@ func TestMessages(t *testing.T) {
 			for _, template := range slices.Sorted(maps.Keys(texts)) {
 				fmt.Fprintf(&got, "-- %s --\n%s\n", template, strings.TrimRight(m.write(texts[template], sampleGroup, test.alerts...), "\n"))
 			}
-			file := filepath.Join("testdata", "messages", name+".txt")
-			if *update {
-				if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got.String()); diff != "" {
-				t.Errorf("messages (-want +got):\n%s", diff)
-			}
+			golden(t, "messages/"+name+".txt", got.String())
 		})
 	}
 }
