@@ -15,15 +15,7 @@ import (
 )
 
 // docs/silences.schema.json is what `stoker schema silences` prints.
-func TestSchemaInDocs(t *testing.T) {
-	docs, err := os.ReadFile("../docs/silences.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(Schema()), string(docs)); d != "" {
-		t.Errorf("write it anew with `go run ./cmd/stoker schema silences > docs/silences.schema.json`: %s", d)
-	}
-}
+func TestSchemaInDocs(t *testing.T) { schematest.InDocs(t, "silences", Schema()) }
 
 // Every file that Parse takes is good by the schema: those that people copy, and those of the tests.
 func TestSchemaTakesWhatParseTakes(t *testing.T) {

@@ -1,4 +1,4 @@
-// Package schematest holds JSON Schemas against YAML files, for tests.
+// Package schematest holds JSON Schemas against YAML files and what reads them, for tests.
 package schematest
 
 import (
