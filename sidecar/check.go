@@ -81,12 +81,11 @@ func checkAlertmanager(ctx context.Context, cfg *Config, known routing.Options) 
 	if len(problems) > 0 {
 		return problems, warnings, notes
 	}
-	contacts, err := routing.New(routingOptions(cfg))
-	if err != nil {
-		return listOf(err), warnings, notes
+	a, _, err := newAlertmanager(cfg)
+	if err == nil {
+		_, _, err = a.Preview(ctx)
 	}
-	_, merged, _ := checkRelease(ctx, reload.NewAlertmanager, cfg.Alertmanager, fromContacts(contacts))
-	return merged, warnings, notes
+	return listOf(err), warnings, notes
 }
 
 // CheckContacts judges folders of contacts by themselves, as in a repository that holds nothing else. cfg
@@ -145,18 +144,7 @@ func listOf(err error) scanner.ErrorList {
 // RenderAlertmanager returns the alertmanager.yml that would be published. Contacts with problems are left out
 // of it, or in it with their last good version; Check names them.
 func RenderAlertmanager(ctx context.Context, cfg *Config) ([]byte, error) {
-	if cfg.Alertmanager == nil {
-		return nil, errors.New("the configuration file has no section alertmanager")
-	}
-	var generate reload.Generate
-	if cfg.Contacts != nil {
-		contacts, err := routing.New(routingOptions(cfg))
-		if err != nil {
-			return nil, err
-		}
-		generate = fromContacts(contacts)
-	}
-	a, err := reload.NewAlertmanager(*cfg.Alertmanager, reload.Options{Generate: generate})
+	a, _, err := newAlertmanager(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +152,7 @@ func RenderAlertmanager(ctx context.Context, cfg *Config) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tree["alertmanager.yml"], nil
+	return tree[routing.MainFile], nil
 }
 
 // RenderTargets returns the targets file that would be written for each network, by its name; owners/ and the name is

@@ -2,7 +2,6 @@ package sidecar
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -17,7 +16,7 @@ import (
 // silencingOptions returns how Alertmanager is reached for its silences.
 func silencingOptions(cfg *Config) (o silencing.Options, err error) {
 	if cfg.Alertmanager == nil {
-		return o, errors.New("the configuration file has no section alertmanager")
+		return o, errNoAlertmanager
 	}
 	o.Client, err = commoncfg.NewClientFromConfig(cfg.Alertmanager.HTTPConfig, "stoker_silencing")
 	if err != nil {

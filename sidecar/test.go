@@ -71,7 +71,7 @@ func Test(ctx context.Context, cfg *Config, contact string, o TestOptions) (err 
 	if err := t.choose(); err != nil {
 		return err
 	}
-	if err := t.compare(ctx, cfg); err != nil {
+	if err := t.compare(ctx, answers.alertmanager); err != nil {
 		return err
 	}
 	if t.before, err = t.alerts.attempts(ctx); err != nil {
@@ -152,19 +152,7 @@ func (t *test) choose() error {
 }
 
 // compare says if Alertmanager runs something else than stoker would publish: the test is of what it runs.
-func (t *test) compare(ctx context.Context, cfg *Config) error {
-	var generate reload.Generate
-	if cfg.Contacts != nil {
-		contacts, err := routing.New(routingOptions(cfg))
-		if err != nil {
-			return err
-		}
-		generate = fromContacts(contacts)
-	}
-	a, err := reload.NewAlertmanager(*cfg.Alertmanager, reload.Options{Generate: generate})
-	if err != nil {
-		return err
-	}
+func (t *test) compare(ctx context.Context, a *reload.Agent) error {
 	switch p := a.Plan(ctx); {
 	case p.Runs == reload.RunsOther:
 		t.Print("warning: Alertmanager runs something else than the live release: " + p.Why + "\n")

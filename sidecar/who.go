@@ -20,26 +20,35 @@ type Answers struct {
 	contacts []routing.ContactStatus
 	// unavailable is why the contacts folder can't be used.
 	unavailable string
+	// alertmanager makes the release that was read; nil if that is live.
+	alertmanager *reload.Agent
 }
 
 var errNoAlertmanager = errors.New("the configuration file has no section alertmanager")
 
-// ReadAnswers reads the release that a pass would publish now, with the last good version of each contact that has
-// problems. It asks no server and writes nothing.
-func ReadAnswers(ctx context.Context, cfg *Config) (*Answers, error) {
+// newAlertmanager returns what makes the release that a pass would publish now, and what reads the contacts for it, nil where
+// there are none.
+func newAlertmanager(cfg *Config) (*reload.Agent, *routing.Agent, error) {
 	if cfg.Alertmanager == nil {
-		return nil, errNoAlertmanager
+		return nil, nil, errNoAlertmanager
 	}
-	var generate reload.Generate
+	var options reload.Options
 	var contacts *routing.Agent
 	if cfg.Contacts != nil {
 		var err error
 		if contacts, err = routing.New(routingOptions(cfg)); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		generate = fromContacts(contacts)
+		options.Generate = fromContacts(contacts)
 	}
-	a, err := reload.NewAlertmanager(*cfg.Alertmanager, reload.Options{Generate: generate})
+	a, err := reload.NewAlertmanager(*cfg.Alertmanager, options)
+	return a, contacts, err
+}
+
+// ReadAnswers reads the release that a pass would publish now, with the last good version of each contact that has
+// problems. It asks no server and writes nothing.
+func ReadAnswers(ctx context.Context, cfg *Config) (*Answers, error) {
+	a, contacts, err := newAlertmanager(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +60,7 @@ func ReadAnswers(ctx context.Context, cfg *Config) (*Answers, error) {
 	if err != nil {
 		return nil, err
 	}
-	answers := &Answers{Routes: routes}
+	answers := &Answers{Routes: routes, alertmanager: a}
 	if contacts != nil {
 		answers.contacts, answers.unavailable = contacts.Status().Contacts, contacts.Status().Unavailable
 	}
