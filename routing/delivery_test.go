@@ -2,11 +2,9 @@ package routing_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -177,10 +175,7 @@ func contact(owner string, methods map[string]string) string {
 
 func (d *delivery) write(name, content string) {
 	d.t.Helper()
-	file := filepath.Join(d.dir, name)
-	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(content), 0o600)); err != nil {
-		d.t.Fatal(err)
-	}
+	servertest.WriteFile(d.t, filepath.Join(d.dir, name), content)
 }
 
 // generate writes a release and returns its main file.

@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stoker-project/stoker/reload/servertest"
 )
 
 // A house is a folder of contacts and secrets, a base, and what is live.
@@ -78,13 +80,7 @@ func (h *house) restart() {
 
 func (h *house) write(name, content string) {
 	h.t.Helper()
-	file := filepath.Join(h.dir, name)
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		h.t.Fatal(err)
-	}
-	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-		h.t.Fatal(err)
-	}
+	servertest.WriteFile(h.t, filepath.Join(h.dir, name), content)
 }
 
 func (h *house) remove(name string) {

@@ -1,7 +1,6 @@
 package routing_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -76,9 +75,7 @@ func newLab(t *testing.T, binary, version string, config routing.PhoneConfig, co
 
 func (l *lab) write(name, content string) {
 	l.t.Helper()
-	if err := os.WriteFile(filepath.Join(l.dir, name), []byte(content), 0o600); err != nil {
-		l.t.Fatal(err)
-	}
+	servertest.WriteFile(l.t, filepath.Join(l.dir, name), content)
 }
 
 // post tells Alertmanager that n alerts of an owner fire, or end. They end all at the same moment, when it has all of them:
@@ -104,30 +101,12 @@ func (l *lab) post(owner, name string, n int, ended bool) {
 	l.alertmanager.Post("/api/v2/alerts", string(data))
 }
 
-// log is a buffer for several goroutines.
-type log struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.Buffer.Write(p)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.Buffer.String()
-}
-
 // A bridged lab has the bridge between its Alertmanager and a Twilio.
 type bridged struct {
 	*lab
 	twilio   *twiliotest.Twilio
 	registry *prometheus.Registry
-	log      log
+	log      servertest.Log
 }
 
 func newBridged(t *testing.T, binary string, change func(*routing.PhoneConfig)) *bridged {

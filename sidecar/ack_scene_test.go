@@ -1,12 +1,10 @@
 package sidecar
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -31,27 +29,9 @@ type ackScene struct {
 	alertmanager *servertest.Server
 	proxy        *servertest.Proxy
 	s            *Sidecar
-	log          *syncBuffer
+	log          *servertest.Log
 	// origin is where the page is, when it is served.
 	origin string
-}
-
-// syncBuffer is a log that is written to and read at the same time.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 const (
@@ -61,13 +41,8 @@ const (
 
 func newAckScene(t *testing.T, extra string, options ...servertest.Option) *ackScene {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	a := &ackScene{t: t, dir: t.TempDir(), inbox: inboxtest.New(t), log: &syncBuffer{}, origin: "http://" + address}
+	address := servertest.FreeAddress(t)
+	a := &ackScene{t: t, dir: t.TempDir(), inbox: inboxtest.New(t), log: &servertest.Log{}, origin: "http://" + address}
 	contact := func(kind, name, rest string) string {
 		return fmt.Sprintf("kind: %s\nname: %s\nlocation: Europe/Berlin\ncontact_methods: { hook: { webhook: { url: '%s' } }, mail: { email: { to: %s@example.org } } }\n%s",
 			kind, name, a.inbox.WebhookURL(name), name, rest)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/stoker-project/stoker/discovery/icontest"
+	"github.com/stoker-project/stoker/reload/servertest"
 )
 
 // exporterSite is a folder with everything that scraping behind passwords needs, and one network.
@@ -43,13 +44,7 @@ discovery:
 
 func (s *exporterSite) write(name, content string) {
 	s.t.Helper()
-	p := filepath.Join(s.dir, name)
-	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-		s.t.Fatal(err)
-	}
-	if err := os.WriteFile(p, []byte(content), 0o644); err != nil {
-		s.t.Fatal(err)
-	}
+	servertest.WriteFile(s.t, filepath.Join(s.dir, name), content)
 }
 
 // contact writes one whose pager is a secret that isn't there: Alertmanager's side has it.

@@ -20,12 +20,7 @@ import (
 // phoneFiles are those of a site whose phones are reached through Twilio.
 func phoneFiles(t *testing.T, api, extra string) (dir, bridge string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	dir, bridge = t.TempDir(), l.Addr().String()
+	dir, bridge = t.TempDir(), servertest.FreeAddress(t)
 	for name, content := range map[string]string{
 		"twilio-token":                  twiliotest.AuthToken + "\n",
 		"alertmanager/alertmanager.yml": "route: { receiver: ops, group_wait: 0s }\nreceivers: [ { name: ops } ]\n",

@@ -60,8 +60,7 @@ func (s *site) path(name string) string { return filepath.Join(s.dir, filepath.F
 
 func (s *site) write(name, content string) {
 	s.b.Helper()
-	must(s.b, os.MkdirAll(filepath.Dir(s.path(name)), 0o755))
-	must(s.b, os.WriteFile(s.path(name), []byte(content), 0o644))
+	servertest.WriteFile(s.b, s.path(name), content)
 }
 
 // config writes the stoker.yml with one section for each server that has a URL.

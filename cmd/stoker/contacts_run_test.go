@@ -32,10 +32,10 @@ func TestTwoHundredContacts(t *testing.T) {
 			crowd := newCrowd(r, 200, inbox, time.Now())
 			dir := t.TempDir()
 			for _, p := range crowd {
-				put(t, filepath.Join(dir, "contacts", p.folder, p.stem+".yml"), p.file())
+				servertest.WriteFile(t, filepath.Join(dir, "contacts", p.folder, p.stem+".yml"), p.file())
 			}
-			put(t, filepath.Join(dir, "base/alertmanager.yml"), fmt.Sprintf(crowdBase, inbox.SMTPAddress(), inbox.WebhookURL("team"), inbox.WebhookURL("sentinel")))
-			put(t, filepath.Join(dir, "stoker.yml"), "alertmanager: { url: 'http://127.0.0.1:1', source_dir: base, output_dir: out }\ncontacts: { dir: contacts, allow_private: true }\n")
+			servertest.WriteFile(t, filepath.Join(dir, "base/alertmanager.yml"), fmt.Sprintf(crowdBase, inbox.SMTPAddress(), inbox.WebhookURL("team"), inbox.WebhookURL("sentinel")))
+			servertest.WriteFile(t, filepath.Join(dir, "stoker.yml"), "alertmanager: { url: 'http://127.0.0.1:1', source_dir: base, output_dir: out }\ncontacts: { dir: contacts, allow_private: true }\n")
 
 			if out, err := in(dir, program(t), "check").CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/stoker-project/stoker/reload/servertest"
 )
 
 // A real overflow of the kernel's queue: stoker doesn't get to read it, and what it misses is found at once then.
@@ -22,9 +24,9 @@ func TestOverflowOfTheQueue(t *testing.T) {
 	}
 	dir := t.TempDir()
 	source := filepath.Join(dir, "source")
-	put(t, filepath.Join(source, "prometheus.yml"), "rule_files: [rules/*.yml]\n")
-	put(t, filepath.Join(source, "one"), "")
-	put(t, filepath.Join(source, "two"), "")
+	servertest.WriteFile(t, filepath.Join(source, "prometheus.yml"), "rule_files: [rules/*.yml]\n")
+	servertest.WriteFile(t, filepath.Join(source, "one"), "")
+	servertest.WriteFile(t, filepath.Join(source, "two"), "")
 	s := newScene(t, dir, "out/live/prometheus.yml", "source_dir: source, output_dir: out, settle: 10ms, rescan_interval: 1h")
 	s.stoker.Pause()
 	defer s.stoker.Resume()
@@ -35,10 +37,10 @@ func TestOverflowOfTheQueue(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	put(t, filepath.Join(source, "rules", "missed.yml"), group("missed"))
+	servertest.WriteFile(t, filepath.Join(source, "rules", "missed.yml"), group("missed"))
 	s.stoker.Resume()
 	s.until("what was missed", func() error { return s.runs("missed") })
 	s.until("the loss is counted", func() error { return s.metric("stoker_watch_errors_total", 1) })
-	put(t, filepath.Join(source, "rules", "next.yml"), group("next"))
+	servertest.WriteFile(t, filepath.Join(source, "rules", "next.yml"), group("next"))
 	s.until("what came then", func() error { return s.runs("missed", "next") })
 }

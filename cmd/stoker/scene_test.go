@@ -37,7 +37,7 @@ func newScene(t *testing.T, dir, main, keys string, server ...servertest.Option)
 	s := &scene{t: t, dir: dir}
 	config := func(url string) string {
 		file := filepath.Join(dir, "stoker.yml")
-		put(t, file, "prometheus: { url: '"+url+"', "+keys+" }\n")
+		servertest.WriteFile(t, file, "prometheus: { url: '"+url+"', "+keys+" }\n")
 		return file
 	}
 	stoker := program(t)
@@ -74,13 +74,6 @@ func in(dir, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
 	return cmd
-}
-
-func put(t *testing.T, name, content string) {
-	t.Helper()
-	if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(content), 0o644)); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func (s *scene) until(what string, f func() error) {

@@ -48,14 +48,14 @@ func TestEverySwapIsOneProvedRelease(t *testing.T) {
 			return servertest.NewWorktrees(t, filepath.Join(dir, "git", "link"))
 		}},
 		"rules linked to git-sync": {published + "source_dir: source, " + plain, live, "", func(t *testing.T, dir string) publisher {
-			put(t, filepath.Join(dir, "source", "prometheus.yml"), "rule_files: [rules/*.yml]\n")
+			servertest.WriteFile(t, filepath.Join(dir, "source", "prometheus.yml"), "rule_files: [rules/*.yml]\n")
 			if err := os.Symlink("../git/link/rules", filepath.Join(dir, "source", "rules")); err != nil {
 				t.Fatal(err)
 			}
 			return servertest.NewWorktrees(t, filepath.Join(dir, "git", "link"))
 		}},
 		"rules linked to a plain folder": {published + "source_dir: source, " + plain, live, "", func(t *testing.T, dir string) publisher {
-			put(t, filepath.Join(dir, "source", "prometheus.yml"), "rule_files: [rules/*.yml]\n")
+			servertest.WriteFile(t, filepath.Join(dir, "source", "prometheus.yml"), "rule_files: [rules/*.yml]\n")
 			if err := os.Symlink("../elsewhere/rules", filepath.Join(dir, "source", "rules")); err != nil {
 				t.Fatal(err)
 			}
@@ -110,7 +110,7 @@ type edited struct {
 // Publish writes each file anew, one after the other.
 func (e edited) Publish(files map[string]string) {
 	for p, content := range files {
-		put(e.t, filepath.Join(e.dir, p), content)
+		servertest.WriteFile(e.t, filepath.Join(e.dir, p), content)
 	}
 }
 
@@ -182,7 +182,7 @@ func TestSlowCopyIsOneRelease(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	source := filepath.Join(dir, "source")
-	put(t, filepath.Join(source, "prometheus.yml"), "rule_files: [rules/*.yml]\n")
+	servertest.WriteFile(t, filepath.Join(source, "prometheus.yml"), "rule_files: [rules/*.yml]\n")
 	s := newScene(t, dir, "out/live/prometheus.yml", "source_dir: source, output_dir: out, settle: 5s, rescan_interval: 1h")
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -190,7 +190,7 @@ func TestSlowCopyIsOneRelease(t *testing.T) {
 	for i := range 20 {
 		<-tick.C
 		name := fmt.Sprintf("g%02d", i)
-		put(t, filepath.Join(source, "rules", name+".yml"), group(name))
+		servertest.WriteFile(t, filepath.Join(source, "rules", name+".yml"), group(name))
 		names = append(names, name)
 	}
 	s.until("the whole copy", func() error { return s.runs(names...) })

@@ -14,8 +14,8 @@ import (
 func TestOneWriterOfMany(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	put(t, filepath.Join(dir, "source", "prometheus.yml"), "rule_files: [rules/*.yml]\n")
-	put(t, filepath.Join(dir, "stoker.yml"), "prometheus: { url: 'http://127.0.0.1:1', source_dir: source, output_dir: out }\n")
+	servertest.WriteFile(t, filepath.Join(dir, "source", "prometheus.yml"), "rule_files: [rules/*.yml]\n")
+	servertest.WriteFile(t, filepath.Join(dir, "stoker.yml"), "prometheus: { url: 'http://127.0.0.1:1', source_dir: source, output_dir: out }\n")
 	stoker := program(t)
 	const many = 4
 	type end struct {

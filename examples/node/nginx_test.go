@@ -97,7 +97,7 @@ func startNginx(t *testing.T, node *exporter, user, password string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
+	address := servertest.FreeAddress(t)
 	conf, err := os.ReadFile("nginx.conf")
 	if err != nil {
 		t.Fatal(err)
@@ -132,16 +132,6 @@ func startNginx(t *testing.T, node *exporter, user, password string) string {
 		return err
 	})
 	return address
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // certificate makes one for 127.0.0.1 and the authority that signed it, in PEM.

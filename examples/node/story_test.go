@@ -59,13 +59,7 @@ scrape_configs:
 
 func (s *site) write(name, content string) {
 	s.t.Helper()
-	p := filepath.Join(s.dir, name)
-	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-		s.t.Fatal(err)
-	}
-	if err := os.WriteFile(p, []byte(content), 0o644); err != nil {
-		s.t.Fatal(err)
-	}
+	servertest.WriteFile(s.t, filepath.Join(s.dir, name), content)
 }
 
 func (s *site) remove(name string) {

@@ -2,9 +2,7 @@ package rules_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"net"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -218,23 +216,12 @@ routing:
     auth_token_file: twilio-token
     from: +33199001234
     bridge_listen: %s
-`, servertest.Alertmanager(t).URL(), network.URL+"/api/v3", freeAddress(t)))
+`, servertest.Alertmanager(t).URL(), network.URL+"/api/v3", servertest.FreeAddress(t)))
 	write(t, dir, "twilio-token", "fedcba9876543210fedcba9876543210\n")
 	if err := os.Mkdir(filepath.Join(dir, "out"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return servertest.Stoker(t, servertest.Build(t, "./cmd/stoker"), servertest.ConfigFile(filepath.Join(dir, "stoker.yml")))
-}
-
-// freeAddress returns a loopback address that nobody listens at.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func read(t *testing.T, file string, v any) {
@@ -250,9 +237,5 @@ func read(t *testing.T, file string, v any) {
 
 func write(t *testing.T, dir, file, content string) {
 	t.Helper()
-	p := filepath.Join(dir, file)
-	err := errors.Join(os.MkdirAll(filepath.Dir(p), 0o755), os.WriteFile(p, []byte(content), 0o644))
-	if err != nil {
-		t.Fatal(err)
-	}
+	servertest.WriteFile(t, filepath.Join(dir, file), content)
 }

@@ -1,21 +1,19 @@
 package servertest
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
 	"runtime"
 	"strings"
-	"sync"
 	"time"
 )
 
 // process is one run of a server.
 type process struct {
 	cmd    *exec.Cmd
-	log    *output
+	log    *Log
 	exited chan struct{}
 	err    error // why it exited; set before exited is closed
 }
@@ -23,7 +21,7 @@ type process struct {
 func launch(binary, dir string, flags []string) (*process, error) {
 	p := &process{
 		cmd:    exec.Command(binary, flags...),
-		log:    new(output),
+		log:    new(Log),
 		exited: make(chan struct{}),
 	}
 	p.cmd.Dir = dir
@@ -75,27 +73,9 @@ func (p *process) stop(signal os.Signal, timeout time.Duration) error {
 	return fmt.Errorf("still running %v after %v, killed", timeout, signal)
 }
 
-// output is what a process has printed; it can be read while the process runs.
-type output struct {
-	mu    sync.Mutex
-	bytes bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.bytes.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.bytes.String()
-}
-
 // tail is the last lines: enough to see why a process ended.
-func (o *output) tail() string {
-	lines := strings.Split(strings.TrimSpace(o.String()), "\n")
+func (l *Log) tail() string {
+	lines := strings.Split(strings.TrimSpace(l.String()), "\n")
 	return strings.Join(lines[max(0, len(lines)-20):], "\n")
 }
 
@@ -104,8 +84,8 @@ func (o *output) tail() string {
 var listensLine = regexp.MustCompile(`msg="TLS is (enabled|disabled)\.".* address=(\S+)`)
 
 // listensOn is the URL that the process said it listens on, or empty if it hasn't yet.
-func (o *output) listensOn() string {
-	match := listensLine.FindStringSubmatch(o.String())
+func (l *Log) listensOn() string {
+	match := listensLine.FindStringSubmatch(l.String())
 	switch {
 	case match == nil:
 		return ""

@@ -85,19 +85,6 @@ func (w *Worktrees) Publish(files map[string]string) {
 	}
 }
 
-func writeFiles(t TB, dir string, files map[string]string) {
-	t.Helper()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatalf("%v", err)
-	}
-	for p, content := range files {
-		name := filepath.Join(dir, filepath.FromSlash(p))
-		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(content), 0o644)); err != nil {
-			t.Fatalf("%v", err)
-		}
-	}
-}
-
 func swapLink(t TB, target, tmp, link string) {
 	t.Helper()
 	if err := errors.Join(os.Symlink(target, tmp), os.Rename(tmp, link)); err != nil {
