@@ -85,6 +85,7 @@ func New(cfg Config, opts Options) (*Agent, error) {
 		a.chains[i].Network = c.Name
 		if found, err := n.store.load(); err == nil && len(found.base.Preps) > 0 {
 			a.files[i] = notEmpty(found.file) // what is wrong with it, the first Sync says
+			n.store.resume(time.Now())
 		}
 	}
 	if opts.Registerer != nil {

@@ -35,11 +35,13 @@
 // the configuration. Height, time and source of the last accepted answer, and
 // who has been missing since when, are in <targets_dir>/.stoker/<network>.state;
 // the type store says why there and in which order. Both files are 0644 and
-// replaced whole. A file that wouldn't change isn't touched.
+// replaced whole. A file that wouldn't change isn't touched. [Agent.Repeat] writes a
+// targets file that did a second time, with the same bytes: Prometheus reads it
+// before it watches the folder, and would miss what falls in between.
 //
-// [Agent.TargetsFile] returns the same bytes, for http_sd. Without a targets_dir
-// they are all there is: nothing is written, and the baseline goes with the
-// process.
+// [Agent.TargetsFile] returns the bytes of the targets file, for http_sd. Without a
+// targets_dir they are all there is: nothing is written, and the baseline goes with
+// the process.
 //
 // # What contacts say
 //

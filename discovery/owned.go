@@ -91,12 +91,12 @@ func (s *store) saveOwned(data []byte) (changed bool, err error) {
 	case data == nil && err != nil, data != nil && err == nil && bytes.Equal(old, data):
 		return false, nil
 	case data == nil:
-		return true, os.Remove(s.ownedPath())
+		return true, s.withdraw(s.ownedPath())
 	}
 	if err := os.MkdirAll(filepath.Dir(s.ownedPath()), 0o755); err != nil {
 		return false, err
 	}
-	return true, s.write(s.ownedPath(), data)
+	return true, s.publish(s.ownedPath(), data)
 }
 
 // ask returns what contacts say now. Nobody to ask: they say nothing.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -37,6 +38,9 @@ type store struct {
 	seed   maphash.Seed
 	sum    uint64       // of the targets file that was read or written last
 	parsed *targetsFile // what is in it
+
+	publishing sync.Mutex           // held while a targets file is replaced, guards again
+	again      map[string]time.Time // when targets files are to be written once more, by their paths
 }
 
 func newStore(dir, network string, allowPrivate bool) *store {
@@ -45,6 +49,7 @@ func newStore(dir, network string, allowPrivate bool) *store {
 		state:   filepath.Join(dir, ".stoker", network+".state"),
 		private: allowPrivate,
 		seed:    maphash.MakeSeed(),
+		again:   map[string]time.Time{},
 	}
 	if dir == "" {
 		s.memory = map[string][]byte{}
@@ -145,7 +150,7 @@ func (s *store) saveState(b baseline) error {
 
 // saveTargets writes a targets file, and remembers what is in it.
 func (s *store) saveTargets(data []byte, content *targetsFile) error {
-	if err := s.write(s.path, data); err != nil {
+	if err := s.publish(s.path, data); err != nil {
 		return err
 	}
 	s.parsed, s.sum = content, maphash.Bytes(s.seed, data)

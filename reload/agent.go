@@ -71,6 +71,8 @@ type Agent struct {
 	status   Status
 
 	history history
+
+	trials trials
 }
 
 // Status is what an agent knows of its server's releases.
@@ -193,7 +195,11 @@ func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 
 // candidate returns a release in the making for a server of which these facts are known.
 func (a *Agent) candidate(f facts) *candidate {
-	return &candidate{dialect: a.dialect, facts: f, expander: expander{patterns: a.cfg.ExpandEnv}}
+	c := &candidate{dialect: a.dialect, facts: f, expander: expander{patterns: a.cfg.ExpandEnv}}
+	if a.cfg.ConfigFile == "" {
+		c.trials = &a.trials
+	}
+	return c
 }
 
 // publish makes the release that the sources ask for live on disk, unless it is or was refused. It returns

@@ -6,7 +6,6 @@ import (
 	"go/scanner"
 	"go/token"
 	"io/fs"
-	"net/url"
 	"path/filepath"
 	"strings"
 
@@ -56,7 +55,7 @@ func (c *alertmanagerCheck) run() {
 		return
 	case cfg == nil:
 		// A server of another version may load it. Its templates are judged all the same.
-		c.templates(nil)
+		c.loadTemplates(nil)
 		return
 	}
 	c.warnings = append(c.warnings, c.aboutFiles(c.main, cfg, func(key, file string) string {
@@ -66,22 +65,21 @@ func (c *alertmanagerCheck) run() {
 		return c.missing(key, file)
 	})...)
 	c.emptyPatterns(cfg.Templates)
-	tmpl := c.templates(cfg.Templates)
-	if tmpl == nil {
+	texts := c.texts(cfg.Templates)
+	if texts == nil {
 		return
 	}
-	tmpl.ExternalURL = &url.URL{Scheme: "http", Host: "localhost"}
 	used := map[string]bool{}
 	walkRoutes(cfg.Route, func(r *config.Route) { used[r.Receiver] = true })
-	texts := newTexts(c, tmpl)
 	for _, r := range cfg.Receivers {
-		_, err := receiver.BuildReceiverIntegrations(r, tmpl.Template, promslog.NewNopLogger())
+		_, err := receiver.BuildReceiverIntegrations(r, texts.templates.Template, promslog.NewNopLogger())
 		for _, err := range joined(err) {
 			c.receiver(r, used[r.Name], err)
 		}
 		texts.receiver(r, used[r.Name])
 	}
 	walkRoutes(cfg.Route, texts.route)
+	texts.end()
 }
 
 // emptyPatterns warns of patterns of templates that no file matches, of which Alertmanager says nothing.

@@ -58,8 +58,9 @@ type staged struct {
 	// name turns a path of the release into the one that people know.
 	name  func(p string) string
 	facts facts
-	// last is what was made of the main file before.
-	last *lastLoad
+	// last is what was made of the main file before, and trials of the templates in an earlier check.
+	last   *lastLoad
+	trials *trials
 }
 
 // path returns the path in the tree of a file on disk.

@@ -61,6 +61,7 @@ type candidate struct {
 	// warnings are what was noticed while gathering.
 	warnings scanner.ErrorList
 	last     lastLoad
+	trials   *trials
 }
 
 // name turns a path of the release into the one to show to people.
@@ -168,7 +169,7 @@ func (c *candidate) check(dir string) (warnings scanner.ErrorList, err error) {
 	if main == "" {
 		main = filepath.Join(dir, c.dialect.main())
 	}
-	warnings, err = c.dialect.check(staged{dir: dir, main: main, files: c.tree, name: c.name, facts: c.facts, last: &c.last})
+	warnings, err = c.dialect.check(staged{dir: dir, main: main, files: c.tree, name: c.name, facts: c.facts, last: &c.last, trials: c.trials})
 	if c.size > largeRelease {
 		// What the loaders left behind is many times the size of the files, and there may be no other check
 		// for months.

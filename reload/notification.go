@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"go/token"
 	htmltemplate "html/template"
+	"maps"
 	"path"
 	"path/filepath"
 	"reflect"
@@ -36,8 +37,8 @@ type templates struct {
 // undefinedFunction is what the template parsers say of a function that they don't know.
 var undefinedFunction = regexp.MustCompile(`function "([^"]+)" not defined`)
 
-// templates loads the templates that absolute patterns match. It returns nil if there is a fault in them.
-func (c *alertmanagerCheck) templates(patterns []string) *templates {
+// loadTemplates loads the templates that absolute patterns match. It returns nil if there is a fault in them.
+func (c *alertmanagerCheck) loadTemplates(patterns []string) *templates {
 	if patterns == nil {
 		for p := range c.files {
 			if p != c.main && !private(p) && path.Ext(p) == ".tmpl" {
@@ -97,13 +98,20 @@ func (c *alertmanagerCheck) inTemplates(msg string) (token.Position, string) {
 // texts executes what receivers write into notifications on a sample of alerts.
 type texts struct {
 	*alertmanagerCheck
-	templates *templates
-	data      *amtemplate.Data
-	// done are those, or the like, that were executed before, by whether they are HTML: contacts have many in common.
-	done   map[bool]map[string]bool
+	*trial
+	// done are those of this pass, or the like: contacts have many in common.
+	done   map[sampleText]bool
 	fields yamlFields
-	// set is a copy of the templates in which one text after the other is executed.
+	paths  map[string]bool // those that hold no template
+	data   *amtemplate.Data
+	// set is a copy of the templates in which one text after the other is executed; nil until one is.
 	set *template.Template
+}
+
+// sampleText is a text in which what may differ between contacts was taken out.
+type sampleText struct {
+	text string
+	html bool
 }
 
 // sample returns alerts as they come: one fires, one has ended, and both have what most rules give them.
@@ -123,15 +131,18 @@ func sample(now time.Time) []*alert.Alert {
 	return []*alert.Alert{one("localhost:9100", now.Add(time.Hour)), one("localhost:9101", now.Add(-time.Minute))}
 }
 
-func newTexts(c *alertmanagerCheck, t *templates) *texts {
-	x := &texts{alertmanagerCheck: c, templates: t, done: map[bool]map[string]bool{false: {}, true: {}}, fields: yamlFields{}}
-	x.data = t.Data("sample", model.LabelSet{"alertname": "Sample"}, nil, notify.ReasonFirstNotification.String(), sample(time.Now())...)
-	x.set = template.Must(t.text.Clone())
-	return x
-}
-
 // notExecuted are the texts that hold no template whatever they look like.
 var notExecuted = regexp.MustCompile(`(^|\.)(http_config|tls_config|parse_mode|hello|auth_username|auth_identity|[a-z_]*_file)(\.|$)|^discord_configs\.(username|avatar_url)$`)
+
+// isNotExecuted asks notExecuted about each path once.
+func (x *texts) isNotExecuted(path string) bool {
+	answer, ok := x.paths[path]
+	if !ok {
+		answer = notExecuted.MatchString(path)
+		x.paths[path] = answer
+	}
+	return answer
+}
 
 // plainAddress is an address right behind an action, such as that of the page of a contact. Nothing in it ends a tag or an
 // attribute, or begins an action.
@@ -146,20 +157,29 @@ func alike(text string) string {
 	return plainAddress.ReplaceAllLiteralString(text, "}}http://")
 }
 
+// end remembers which texts could be executed.
+func (x *texts) end() {
+	maps.DeleteFunc(x.done, func(_ sampleText, passed bool) bool { return !passed })
+	x.trials.remember(&trial{x.sum, x.templates, x.done})
+}
+
 // receiver executes every text of a receiver that holds a template.
 func (x *texts) receiver(r config.Receiver, used bool) {
 	x.walk(reflect.ValueOf(r), "", func(path string, v reflect.Value) {
 		text := v.String()
 		html := path == "email_configs.html"
-		if !strings.Contains(text, "{{") || notExecuted.MatchString(path) {
+		if !strings.Contains(text, "{{") || x.isNotExecuted(path) {
 			return
 		}
-		kind := alike(text)
-		if x.done[html][kind] {
+		kind := sampleText{alike(text), html}
+		if _, done := x.done[kind]; done {
 			return
 		}
-		x.done[html][kind] = true
-		err := x.execute(text, html)
+		err := error(nil)
+		if !x.passed[kind] {
+			err = x.execute(text, html)
+		}
+		x.done[kind] = err == nil
 		if err == nil {
 			return
 		}
@@ -197,6 +217,10 @@ func (x *texts) route(r *config.Route) {
 // execute runs a text as Alertmanager's ExecuteTextString and ExecuteHTMLString do, without their copy of all
 // templates for every text.
 func (x *texts) execute(text string, html bool) error {
+	if x.set == nil {
+		x.set = template.Must(x.templates.text.Clone())
+		x.data = x.templates.Data("sample", model.LabelSet{"alertname": "Sample"}, nil, notify.ReasonFirstNotification.String(), sample(time.Now())...)
+	}
 	return guard(func() error {
 		if html || strings.Contains(text, "define") || strings.Contains(text, "block") || strings.Contains(text, "routeLabels") {
 			if html {

@@ -117,6 +117,32 @@ func TestTemplatesAreExecuted(t *testing.T) {
 	}
 }
 
+// What an agent remembers of a check is about the templates and the server of that check.
+func TestTemplatesAreExecutedAgain(t *testing.T) {
+	t.Parallel()
+	const one = "  discord_configs: [{ webhook_url: 'http://localhost', message: '{{ template \"one\" . }}' }]\n"
+	b := newBench(t, alertmanagerWith(one, `{{ define "one" }}1{{ end }}`))
+	a, err := reload.NewAlertmanager(b.config("http://127.0.0.1:1"), reload.Options{})
+	must(t, err)
+	want := func(problems ...string) {
+		t.Helper()
+		got, _ := b.preview(a)
+		wantLines(t, "problems", got, problems...)
+	}
+	const gone = `alertmanager.yml:6:78: receiver a: discord_configs.message: executing "" at <{{template "one" .}}>: template "one" not defined`
+	want()
+	b.write("t/team.tmpl", `{{ define "two" }}2{{ end }}`)
+	want(gone)
+	b.write("t/more.tmpl", `{{ define "one" }}1{{ end }}`)
+	want()
+	b.write("t/more.tmpl", "")
+	want(gone)
+	b.write("alertmanager.yml", alertmanagerWith(strings.ReplaceAll(one, "one", "two"), "")["alertmanager.yml"])
+	want()
+	b.write("t/team.tmpl", `{{ define "two" }}{{ .Gone }}{{ end }}`)
+	want(`t/team.tmpl:1:22: receiver a: discord_configs.message: executing "two" at <.Gone>: can't evaluate field Gone in type *template.Data`)
+}
+
 // A route's labels are templates too; Alertmanager goes on without one that fails.
 func TestRouteLabelsAreExecuted(t *testing.T) {
 	t.Parallel()

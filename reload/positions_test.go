@@ -14,7 +14,8 @@ import (
 // files is a source folder in a test: the content by path.
 type files map[string]string
 
-// preview checks a source folder as `stoker check` does, and returns what it finds, without the folder's name.
+// preview checks a source folder as `stoker check` does, and returns what it finds, without the folder's name. An agent
+// that remembers an earlier check finds the same.
 func preview(t *testing.T, source files, change func(*reload.Config)) (problems, warnings []string) {
 	t.Helper()
 	b := newBench(t, source)
@@ -28,12 +29,22 @@ func preview(t *testing.T, source files, change func(*reload.Config)) (problems,
 	}
 	a, err := kind(cfg, reload.Options{})
 	must(t, err)
-	_, list, err := a.Preview(t.Context())
+	problems, warnings = b.preview(a)
+	againProblems, againWarnings := b.preview(a)
+	wantLines(t, "problems of the second check", againProblems, problems...)
+	wantLines(t, "warnings of the second check", againWarnings, warnings...)
+	return problems, warnings
+}
+
+// preview has the source folder checked by an agent.
+func (b *bench) preview(a *reload.Agent) (problems, warnings []string) {
+	b.t.Helper()
+	_, list, err := a.Preview(b.t.Context())
 	var found scanner.ErrorList
 	var one *scanner.Error
 	if err != nil && !errors.As(err, &found) {
 		if !errors.As(err, &one) {
-			t.Fatal(err)
+			b.t.Fatal(err)
 		}
 		found = scanner.ErrorList{one}
 	}

@@ -105,7 +105,10 @@ func (w *itemWriter) indent(n int) { w.WriteString(strings.Repeat(" ", n)) }
 
 // scalar writes printable ASCII in quotes and plain words, and lets the library write the others that are one line.
 func (w *itemWriter) scalar(n *yaml.Node) bool {
-	ascii := strings.IndexFunc(n.Value, func(c rune) bool { return c < ' ' || c > '~' }) < 0
+	ascii := true
+	for i := 0; i < len(n.Value) && ascii; i++ {
+		ascii = n.Value[i] >= ' ' && n.Value[i] <= '~'
+	}
 	switch {
 	case n.Style == yaml.DoubleQuotedStyle && n.Tag == "!!str" && ascii:
 		w.WriteString(`"` + strings.ReplaceAll(strings.ReplaceAll(n.Value, `\`, `\\`), `"`, `\"`) + `"`)
@@ -127,23 +130,44 @@ func (w *itemWriter) scalar(n *yaml.Node) bool {
 	return true
 }
 
-const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
 // plain reports whether a scalar can only be taken for the text that it is, or for the boolean.
 func plain(n *yaml.Node) bool {
 	v := n.Value
-	if number := strings.TrimRight(v, "smhdw"); n.Style == 0 && n.Tag == "!!str" && len(number) == len(v)-1 && number != "" && strings.Trim(number, "0123456789") == "" {
-		return true // a duration
-	}
 	switch {
-	case n.Style != 0 || v == "" || !strings.ContainsAny(v[:1], letters):
+	case n.Style != 0 || v == "":
 		return false
 	case n.Tag == "!!bool":
 		return v == "true" || v == "false"
+	case n.Tag != "!!str":
+		return false
+	case isDigit(v[0]):
+		return isDuration(v)
+	case !isLetter(v[0]):
+		return false
 	}
-	switch strings.ToLower(v) {
-	case "y", "n", "yes", "no", "on", "off", "true", "false", "null":
-		return false // YAML, 1.1 at least, has a meaning for them
+	for i := range len(v) {
+		if c := v[i]; !isLetter(c) && !isDigit(c) && c != '_' && c != '/' && c != '-' {
+			return false
+		}
 	}
-	return n.Tag == "!!str" && strings.Trim(v, letters+"0123456789_/-") == ""
+	if len(v) <= len("false") {
+		switch strings.ToLower(v) {
+		case "y", "n", "yes", "no", "on", "off", "true", "false", "null":
+			return false // YAML, 1.1 at least, has a meaning for them
+		}
+	}
+	return true
 }
+
+// isDuration reports whether a text is digits and one unit.
+func isDuration(v string) bool {
+	for i := range len(v) - 1 {
+		if !isDigit(v[i]) {
+			return false
+		}
+	}
+	return len(v) > 1 && strings.IndexByte("smhdw", v[len(v)-1]) >= 0
+}
+
+func isDigit(c byte) bool  { return '0' <= c && c <= '9' }
+func isLetter(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }

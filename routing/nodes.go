@@ -36,9 +36,12 @@ func list(items ...*yaml.Node) *yaml.Node {
 
 // object makes a mapping of alternating keys (string) and values (*yaml.Node).
 func object(pairs ...any) *yaml.Node {
-	n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-	for i := 0; i+1 < len(pairs); i += 2 {
-		set(n, pairs[i].(string), pairs[i+1].(*yaml.Node))
+	nodes := make([]yaml.Node, 1+len(pairs)/2) // the mapping and its keys, in one piece
+	n, keys := &nodes[0], nodes[1:]
+	*n = yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: make([]*yaml.Node, 0, len(pairs))}
+	for i := range keys {
+		keys[i] = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: pairs[2*i].(string)}
+		n.Content = append(n.Content, &keys[i], pairs[2*i+1].(*yaml.Node))
 	}
 	return n
 }

@@ -78,12 +78,12 @@ func (l *lab) write(name, content string) {
 	servertest.WriteFile(l.t, filepath.Join(l.dir, name), content)
 }
 
-// post tells Alertmanager that n alerts of an owner fire, or end. They end all at the same moment, when it has all of them:
-// it takes them in one by one, and a flush in between would tell of some.
+// post tells Alertmanager that n alerts of an owner fire, or have ended.
 func (l *lab) post(owner, name string, n int, ended bool) {
 	l.t.Helper()
-	var alerts []map[string]any
+	// All end in one instant that is yet to come: a flush may come while Alertmanager takes them in, one after the other.
 	end := time.Now().Add(3 * time.Second)
+	var alerts []map[string]any
 	for i := range n {
 		a := map[string]any{
 			"labels":      map[string]string{"alertname": name, "severity": "critical", "prep": owner, "prep_name": "Acme", "instance": fmt.Sprint(i)},

@@ -21,6 +21,7 @@ import (
 // comes first.
 const (
 	agentDiscovery    = "discovery"
+	agentTargets      = "targets" // comes with discovery
 	agentRouting      = "routing"
 	agentPrometheus   = "prometheus"
 	agentAlertmanager = "alertmanager"
@@ -90,12 +91,37 @@ func (s *Sidecar) addDiscovery() (err error) {
 	if err := s.chains.Register(s.discovery.ChainCollector()); err != nil {
 		return err
 	}
-	s.add(agentDiscovery, s.discovery, s.discovery.Next).patient = true
+	l := s.add(agentDiscovery, s.discovery, s.discovery.Next)
+	l.patient = true
+	writers := []*loop{l}
 	if s.routing != nil {
-		s.addExporters()
+		writers = append(writers, s.addExporters())
+	}
+	if s.cfg.Discovery.TargetsDir != "" {
+		s.addTargets(writers)
 	}
 	return nil
 }
+
+// addTargets adds the loop that writes a targets file a second time, some seconds after it was changed. It is a loop of
+// its own so that this isn't taken for an answer of a network, and waits for none.
+func (s *Sidecar) addTargets(writers []*loop) {
+	rest := every(confirmEvery)
+	l := s.add(agentTargets, repeated{s.discovery}, func(now time.Time) time.Time {
+		if due := s.discovery.NextRepeat(); !due.IsZero() {
+			return due
+		}
+		return rest(now)
+	})
+	for _, w := range writers {
+		w.changed = l.poke
+	}
+}
+
+// repeated is discovery as far as it writes targets files a second time.
+type repeated struct{ agent *discovery.Agent }
+
+func (r repeated) Sync(context.Context) (bool, error) { return r.agent.Repeat(time.Now()) }
 
 // ownHosts are the hosts of the servers that cfg names: nobody may register them as a node of a network.
 func ownHosts(cfg *Config) (hosts []string) {

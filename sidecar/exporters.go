@@ -83,12 +83,13 @@ func (s *Sidecar) addContacts(selected map[string]bool) (err error) {
 }
 
 // addExporters adds the loop of what contacts say about exporters.
-func (s *Sidecar) addExporters() {
+func (s *Sidecar) addExporters() *loop {
 	l := s.add(agentExporters, applied{s.discovery}, every(confirmEvery))
 	s.followContacts = append(s.followContacts, l)
 	if s.prometheus != nil {
 		s.prometheus.changed = l.poke // a URL waits for its scrape job
 	}
+	return l
 }
 
 // applied is discovery as far as contacts go.

@@ -266,8 +266,8 @@ func (s *Sidecar) SyncOnce(ctx context.Context) ([]Result, error) {
 		if s.options.PublishOnly && (l.name == agentDiscovery || l.name == agentExporters) {
 			continue
 		}
-		if l.name == agentHushes {
-			continue // they are kept for as long as they last, which one pass can't
+		if l.name == agentHushes || l.name == agentTargets {
+			continue // hushes are kept for as long as they last, and targets written again later: one pass can't
 		}
 		results = append(results, l.pass(ctx))
 		if ctx.Err() != nil {

@@ -2,7 +2,6 @@ package node_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -83,13 +82,9 @@ func newSite(t *testing.T, version, goloopPort, nodePort string) *site {
 	s.write("secrets/other.metrics", "the password of somebody else")
 	config("http://127.0.0.1:1")
 	program := servertest.Build(t, "./cmd/stoker")
-	// The targets are there before Prometheus is: it reads their file first and watches its folder then (refresh in its
-	// discovery/file/file.go), and what comes in between it finds five minutes later.
-	for _, first := range []string{"--publish-only", "--agent=discovery"} {
-		output, err := exec.Command(program, "sync", first, "--config.file="+filepath.Join(s.dir, "stoker.yml")).CombinedOutput()
-		if err != nil {
-			t.Fatalf("%s: %v\n%s", first, err, output)
-		}
+	first := exec.Command(program, "sync", "--publish-only", "--config.file="+filepath.Join(s.dir, "stoker.yml"))
+	if output, err := first.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
 	}
 	s.prometheus = servertest.Prometheus(t, servertest.Binary(version), servertest.ConfigFile(filepath.Join(s.dir, "out/live/prometheus.yml")))
 	config(s.prometheus.URL())
@@ -219,15 +214,6 @@ func TestNodeBehindNginx(t *testing.T) {
 
 			s := newSite(t, version, goloop.port(), node.port())
 			acme, name := s.network.PReps()[0].Address(), "Acme"
-			// Prometheus reads the file first and watches its folder then (refresh in its discovery/file/file.go): what
-			// changes in between it finds five minutes later.
-			servertest.Eventually(t, patient, func() error {
-				found, err := s.targets(acme, "node")
-				if err == nil && len(found) == 0 {
-					err = errors.New("no target yet")
-				}
-				return err
-			})
 			s.network.Rename(acme, name)
 			s.network.Move(acme, "127.0.0.2:7100")
 			s.sync()
