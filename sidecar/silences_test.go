@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -163,6 +164,20 @@ func TestSilencesPageWithoutNews(t *testing.T) {
 		}
 		if name == "stale" && strings.Count(page, `<td><span class="soft">unknown</span></td>`) != 2 {
 			t.Errorf("the alerts aren't unknown:\n%s", page)
+		}
+	}
+}
+
+// A page stays one that a browser can show, and says so where it doesn't show all.
+func TestLongTables(t *testing.T) {
+	for n, all := range map[int]bool{1000: true, 1001: false} {
+		p := silencesOf{Known: true, Now: time.Now(), Status: Status{SilencesListed: time.Now()}}
+		p.Theirs = slices.Repeat([]silencing.Entry{{Origin: silencing.FromPerson, State: "active", CreatedBy: "bo", EndsAt: p.Now}}, n)
+		w := httptest.NewRecorder()
+		showPage(w, "silences.html", p)
+		rows, said := strings.Count(w.Body.String(), "<bdi>bo</bdi>"), strings.Contains(w.Body.String(), "Only the first 1000 are shown here.")
+		if rows != 1000 || said == all {
+			t.Errorf("of %d, %d are shown; that these aren't all: %t", n, rows, said)
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/stoker-project/stoker/reload/servertest"
 )
 
 const pageContact = `
@@ -31,13 +33,7 @@ func contactsSidecar(t *testing.T) (s *Sidecar, put func(name, content string)) 
 	dir := t.TempDir()
 	put = func(name, content string) {
 		t.Helper()
-		file := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		servertest.WriteFile(t, filepath.Join(dir, name), content)
 	}
 	put("stoker.yml", "alertmanager: { url: 'http://127.0.0.1:1', source_dir: alertmanager, output_dir: out, settle: 0s }\ncontacts: { dir: contacts }\n")
 	put("alertmanager/alertmanager.yml", "global: { smtp_smarthost: 'localhost:25', smtp_from: a@example.org }\nroute: { receiver: team }\n"+
