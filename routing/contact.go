@@ -245,13 +245,18 @@ func (c *contactReader) oneOf(n *yaml.Node, what string, known []string) string 
 	return s
 }
 
+// A location has the name that the time zone database gives it. Others lead to a file on some machines only: localtime,
+// posix/Europe/Berlin, Europe//Berlin. An Alertmanager that lacks it would refuse the release, and so everybody's changes.
+var locationPattern = regexp.MustCompile(`^[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*)*$`)
+
 func (c *contactReader) readLocation(n *yaml.Node) {
+	c.says(n, "pattern", locationPattern.String())
 	c.says(n, "not", schema{"const": "Local"})
 	name := c.text(n)
 	if name == "" {
 		return
 	}
-	if _, err := time.LoadLocation(name); err != nil || name == "Local" {
+	if _, err := time.LoadLocation(name); err != nil || name == "Local" || !locationPattern.MatchString(name) {
 		c.fail(n, "time zone %q not known, use a name such as Europe/Berlin", name)
 		return
 	}
