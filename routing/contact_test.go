@@ -143,6 +143,10 @@ func TestAgeValues(t *testing.T) {
 	if want := "acme.yml:6:24: to must be one email address such as noc@acme.example, without a name"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
+	_, err = ParseContact("acme.yml", fmt.Appendf(nil, mailContact, ours.encrypt("noc@acme\xff.example")), site)
+	if want := "acme.yml:6:24: to must be UTF-8"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
 }
 
 // secretContact has a value of every form; each of them contains the word secret or a 7.

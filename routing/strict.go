@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -214,6 +215,8 @@ func (r *reader) text(n *yaml.Node) string {
 // textProblem says what keeps s out of a configuration file. It never quotes s, which may be a secret.
 func textProblem(s string) string {
 	switch {
+	case !utf8.ValidString(s): // of a secret; YAML itself is
+		return "must be UTF-8"
 	case strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) }):
 		return "must not contain control or invisible characters"
 	case strings.TrimSpace(s) != s:
