@@ -233,6 +233,8 @@ func invalidContacts() map[string][]string {
 			"18:15: phone must be a mapping, is a single value",
 			"19:25: number must be a phone number with + and country code and nothing but digits, such as +442079460123",
 			"20:25: number must not contain {{, Alertmanager would run it as a template",
+			"21:25: number is one whose callers pay extra, and the team would call: give one of a person's own phone",
+			"22:25: number is one whose callers pay extra, and the team would call: give one of a person's own phone",
 		},
 		"quiet-hours": {
 			`9:10: field "times" is missing, such as "22:00-07:00"`,
