@@ -275,7 +275,7 @@ func (c *contactReader) isName(key *yaml.Node) bool {
 
 func (c *contactReader) readMethods(n *yaml.Node) {
 	c.says(n, "minProperties", 1)
-	for key, value := range c.named(n) {
+	for key, value := range c.named(n, "mail: { email: … }") {
 		if !c.isName(key) {
 			continue
 		}
@@ -286,7 +286,7 @@ func (c *contactReader) readMethods(n *yaml.Node) {
 			continue
 		}
 		c.within(key.Value, func() {
-			for kind, settings := range c.entries(value) {
+			for kind, settings := range c.entries(value, "email: { to: … }") {
 				count++
 				m.kind = kind.Value
 				c.within(kind.Value, func() { m.method = c.method(kind, settings) })
