@@ -117,8 +117,8 @@ func count(n int, what string) string {
 
 func (f finding) text() string {
 	place := f.File
-	if strings.ContainsFunc(place, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		place = strconv.Quote(place) // else a pull request could write a line of its own into the log of its check
+	if strings.HasPrefix(place, "::") || strings.ContainsFunc(place, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		place = strconv.Quote(place) // else a pull request could write a line, or a command, of its own into the log of its check
 	}
 	if f.Line > 0 {
 		place = fmt.Sprintf("%s:%d:%d", place, f.Line, f.Column)
