@@ -28,7 +28,11 @@ func (a *app) addCheck(k *kingpin.Application, register func(*kingpin.CmdClause,
 	c.Flag("network-file", "Who the P-Reps of a network are, to hold the owners of contacts against: a targets file or a recorded answer of getPReps, repeatable. Default: the files in discovery.targets_dir.").
 		PlaceHolder("FILE").ExistingFilesVar(&options.NetworkFiles)
 	register(c, func(ctx context.Context) error {
-		cfg, err := a.load()
+		load := sidecar.LoadConfig
+		if len(*dirs) > 0 {
+			load = sidecar.LoadContactsConfig
+		}
+		cfg, err := a.loadBy(load)
 		if len(*dirs) > 0 && errors.Is(err, fs.ErrNotExist) {
 			cfg, err = &sidecar.Config{}, nil
 		}
