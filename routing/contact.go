@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -141,7 +142,7 @@ func (c *contactReader) read(root *yaml.Node) {
 	contact.location = "UTC"
 	at := c.object(root,
 		field{"kind", func(n *yaml.Node) { contact.Kind = c.oneOf(n, "kind", []string{Operator, Subscriber}) }},
-		field{"name", func(n *yaml.Node) { contact.Name = c.text(n) }},
+		field{"name", func(n *yaml.Node) { contact.Name = c.short(n) }},
 		field{"owner", func(n *yaml.Node) {
 			items := c.listOrOne(n)
 			contact.Owners, contact.ownersAt = c.words(items, ownerPattern, ownerRule), c.positions(items)
@@ -266,11 +267,31 @@ func (c *contactReader) readLocation(n *yaml.Node) {
 // isName checks the name that a contact gives to something of its own.
 func (c *contactReader) isName(key *yaml.Node) bool {
 	c.says(key, "pattern", wordPattern.String())
-	if c.outline.has(key) || wordPattern.MatchString(key.Value) {
-		return true
+	c.says(key, "maxLength", maxName)
+	switch {
+	case c.outline.has(key):
+	case len(key.Value) > maxName:
+		c.fail(key, "a name must not be longer than %d characters", maxName)
+		return false
+	case !wordPattern.MatchString(key.Value):
+		c.fail(key, "%q must match [a-z0-9-]+", key.Value)
+		return false
 	}
-	c.fail(key, "%q must match [a-z0-9-]+", key.Value)
-	return false
+	return true
+}
+
+// maxName is how many characters a name may have: it stands beside those of others in tables and pages.
+const maxName = 100
+
+// short returns a text that is a name.
+func (c *contactReader) short(n *yaml.Node) string {
+	c.says(n, "maxLength", maxName)
+	s := c.text(n)
+	if utf8.RuneCountInString(s) > maxName {
+		c.wrong(n, "must not be longer than %d characters", maxName)
+		return ""
+	}
+	return s
 }
 
 func (c *contactReader) readMethods(n *yaml.Node) {

@@ -463,6 +463,9 @@ func TestParseContactBounds(t *testing.T) {
 			"acme.yml:5:3: contact_methods must not have more than 50 entries (and 1 more errors)"},
 		{hookContact("hx1") + "quiet_hours:\n" + numbered(maxItems+1, "  q%d: { times: '22:00-07:00' }\n"),
 			"acme.yml:8:3: quiet_hours must not have more than 50 entries"},
+		{strings.Replace(hookContact("hx1"), "name: hx1", "name: "+strings.Repeat("é", maxName+1), 1), "acme.yml:3:7: name must not be longer than 100 characters"},
+		{hookContact("hx1") + "quiet_hours: { " + strings.Repeat("q", maxName+1) + ": { times: '22:00-07:00' } }\n",
+			"acme.yml:7:16: a name must not be longer than 100 characters"},
 	} {
 		if _, err := ParseContact("acme.yml", []byte(test.source), testSite()); err == nil || err.Error() != test.want {
 			t.Errorf("got %v, want %s", err, test.want)
