@@ -16,7 +16,7 @@ import (
 // encrypted values are checked as far as the secrets folder and the key are at hand.
 //
 // Problems without a position are about a file or folder as a whole. Notes are no fault of anybody: which P-Reps no
-// contact is for, and which have several.
+// contact is for, which have several, and that values are not at hand.
 func Check(ctx context.Context, opts Options, base map[string][]byte) (problems, warnings scanner.ErrorList, notes []string) {
 	site, err := opts.site()
 	if err != nil {
@@ -55,7 +55,7 @@ func Check(ctx context.Context, opts Options, base map[string][]byte) (problems,
 		closed = closed || site.ReadSecret == nil && slices.ContainsFunc(c.Exporters, func(e Exporter) bool { return e.Username != "" })
 	}
 	if closed {
-		warnings = append(warnings, noPosition(opts.Contacts.Dir, "some secrets or encrypted values are not at hand here, they were checked in structure only"))
+		notes = append(notes, "some secrets or encrypted values are not at hand here, they were checked in structure only")
 	}
 	lint := base != nil
 	version := opts.AlertmanagerVersion

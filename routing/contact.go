@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -141,7 +142,7 @@ func (c *contactReader) read(root *yaml.Node) {
 	contact.location = "UTC"
 	at := c.object(root,
 		field{"kind", func(n *yaml.Node) { contact.Kind = c.oneOf(n, "kind", []string{Operator, Subscriber}) }},
-		field{"name", func(n *yaml.Node) { contact.Name = c.text(n) }},
+		field{"name", func(n *yaml.Node) { contact.Name = c.short(n) }},
 		field{"owner", func(n *yaml.Node) {
 			items := c.listOrOne(n)
 			contact.Owners, contact.ownersAt = c.words(items, ownerPattern, ownerRule), c.positions(items)
@@ -245,13 +246,18 @@ func (c *contactReader) oneOf(n *yaml.Node, what string, known []string) string 
 	return s
 }
 
+// A location has the name that the time zone database gives it. Others lead to a file on some machines only: localtime,
+// posix/Europe/Berlin, Europe//Berlin. An Alertmanager that lacks it would refuse the release, and so everybody's changes.
+var locationPattern = regexp.MustCompile(`^[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*)*$`)
+
 func (c *contactReader) readLocation(n *yaml.Node) {
+	c.says(n, "pattern", locationPattern.String())
 	c.says(n, "not", schema{"const": "Local"})
 	name := c.text(n)
 	if name == "" {
 		return
 	}
-	if _, err := time.LoadLocation(name); err != nil || name == "Local" {
+	if _, err := time.LoadLocation(name); err != nil || name == "Local" || !locationPattern.MatchString(name) {
 		c.fail(n, "time zone %q not known, use a name such as Europe/Berlin", name)
 		return
 	}
@@ -261,16 +267,36 @@ func (c *contactReader) readLocation(n *yaml.Node) {
 // isName checks the name that a contact gives to something of its own.
 func (c *contactReader) isName(key *yaml.Node) bool {
 	c.says(key, "pattern", wordPattern.String())
-	if c.outline.has(key) || wordPattern.MatchString(key.Value) {
-		return true
+	c.says(key, "maxLength", maxName)
+	switch {
+	case c.outline.has(key):
+	case len(key.Value) > maxName:
+		c.fail(key, "a name must not be longer than %d characters", maxName)
+		return false
+	case !wordPattern.MatchString(key.Value):
+		c.fail(key, "%q must match [a-z0-9-]+", key.Value)
+		return false
 	}
-	c.fail(key, "%q must match [a-z0-9-]+", key.Value)
-	return false
+	return true
+}
+
+// maxName is how many characters a name may have: it stands beside those of others in tables and pages.
+const maxName = 100
+
+// short returns a text that is a name.
+func (c *contactReader) short(n *yaml.Node) string {
+	c.says(n, "maxLength", maxName)
+	s := c.text(n)
+	if utf8.RuneCountInString(s) > maxName {
+		c.wrong(n, "must not be longer than %d characters", maxName)
+		return ""
+	}
+	return s
 }
 
 func (c *contactReader) readMethods(n *yaml.Node) {
 	c.says(n, "minProperties", 1)
-	for key, value := range c.named(n) {
+	for key, value := range c.named(n, "mail: { email: … }") {
 		if !c.isName(key) {
 			continue
 		}
@@ -281,7 +307,7 @@ func (c *contactReader) readMethods(n *yaml.Node) {
 			continue
 		}
 		c.within(key.Value, func() {
-			for kind, settings := range c.entries(value) {
+			for kind, settings := range c.entries(value, "email: { to: … }") {
 				count++
 				m.kind = kind.Value
 				c.within(kind.Value, func() { m.method = c.method(kind, settings) })

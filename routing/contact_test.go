@@ -140,6 +140,10 @@ func TestAgeValues(t *testing.T) {
 	if want := "acme.yml:6:24: to must be one email address such as noc@acme.example, without a name"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
+	_, err = ParseContact("acme.yml", fmt.Appendf(nil, mailContact, ours.encrypt("noc@acme\xff.example")), site)
+	if want := "acme.yml:6:24: to must be UTF-8"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
 }
 
 // secretContact has a value of every form; each of them contains the word secret or a 7.
@@ -233,6 +237,29 @@ tests:
 		t.Errorf("%d warnings, want %d", len(c.Warnings), len(want))
 	}
 }
+
+// A time zone is known by one name, the one that every machine has, also where this one would find a file by another.
+func TestLocations(t *testing.T) {
+	for _, name := range []string{"UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "America/Port-au-Prince", "Etc/GMT+12", "EST5EDT"} {
+		if c := parse(t, "acme.yml", fmt.Sprintf(locatedContact, name), testSite()); c.location != name {
+			t.Errorf("%s: got %q", name, c.location)
+		}
+	}
+	for _, name := range []string{"localtime", "posixrules", "posix/Europe/Berlin", "right/UTC", "Europe//Berlin", "./UTC", "Europe/Berlin/", "utc"} {
+		_, err := ParseContact("acme.yml", fmt.Appendf(nil, locatedContact, name), testSite())
+		if want := fmt.Sprintf("acme.yml:4:11: time zone %q not known, use a name such as Europe/Berlin", name); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+const locatedContact = `kind: operator
+name: Acme
+owner: hx1
+location: %s
+contact_methods: { mail: { email: { to: noc@acme.example } } }
+notification_rules: [ { notify: [mail] } ]
+`
 
 // What was refused as private is fine where the site allows it; everything else stays refused.
 func TestAllowPrivate(t *testing.T) {

@@ -28,7 +28,7 @@ func (c *contactReader) readTests(n *yaml.Node) {
 		t := declaredTest{labels: model.LabelSet{}, at: item}
 		at := c.object(item,
 			field{"labels", func(n *yaml.Node) {
-				for key, value := range c.named(n) {
+				for key, value := range c.named(n, "alertname: …") {
 					c.says(key, "pattern", model.LabelNameRE.String())
 					if !c.outline.has(key) && !model.LegacyValidation.IsValidLabelName(key.Value) {
 						c.fail(key, "%q is not a label name", key.Value)

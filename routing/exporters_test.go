@@ -243,7 +243,7 @@ func TestPasswordsNeverPrint(t *testing.T) {
 	}
 }
 
-// Offline, a password that should be there is a problem, and where there is no folder of secrets a warning.
+// Offline, a password that should be there is a problem, and where there is no folder of secrets a note.
 func TestCheckOfExporters(t *testing.T) {
 	h := newHouse(t)
 	h.write("contacts/acme.yml", exporterContact(behindNginx))
@@ -252,9 +252,9 @@ func TestCheckOfExporters(t *testing.T) {
 		t.Errorf("%v, %v", problems, warnings)
 	}
 	h.remove("secrets")
-	problems, warnings, _ = Check(t.Context(), h.opts, h.base)
-	if len(problems) != 0 || len(warnings) != 1 || !strings.Contains(warnings[0].Msg, "not at hand here") {
-		t.Errorf("%v, %v", problems, warnings)
+	problems, warnings, notes := Check(t.Context(), h.opts, h.base)
+	if len(problems)+len(warnings) != 0 || len(notes) != 1 || !strings.Contains(notes[0], "not at hand here") {
+		t.Errorf("%v, %v, %v", problems, warnings, notes)
 	}
 	found, err := ReadExporters(t.Context(), h.opts)
 	if err != nil || len(found) != 1 || found[0].Quarantined || found[0].Exporters[0].Password.Known() {

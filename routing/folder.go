@@ -14,8 +14,10 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 // A contactFile is one file of the contacts folder: a contact, or the problems that keep it from being one.
@@ -95,6 +97,11 @@ func readVersion(ctx context.Context, dir string, site Site) (files []contactFil
 				return fs.SkipDir
 			}
 			return nil
+		case d.IsDir() && !utf8.ValidString(name): // io/fs goes into none
+			f := contactFile{name: legible(name), path: filepath.Join(dir, name), stem: stem(name)}
+			f.problems = scanner.ErrorList{noPosition(f.path, "is a folder whose name isn't UTF-8, so nothing in it is read, rename it")}
+			files = append(files, f)
+			return fs.SkipDir
 		case d.IsDir():
 			return nil
 		}
@@ -124,7 +131,7 @@ func mounted(root *os.Root) bool {
 
 // readContactFile reads one file of the folder; false if it isn't meant to be a contact.
 func readContactFile(root *os.Root, dir, name string, site Site) (contactFile, bool) {
-	f := contactFile{name: name, path: filepath.Join(dir, filepath.FromSlash(name)), stem: stem(name)}
+	f := contactFile{name: legible(name), path: filepath.Join(dir, filepath.FromSlash(name)), stem: stem(name)}
 	reject := func(format string, args ...any) (contactFile, bool) {
 		f.problems = scanner.ErrorList{noPosition(f.path, fmt.Sprintf(format, args...))}
 		return f, true
@@ -151,6 +158,15 @@ func readContactFile(root *os.Root, dir, name string, site Site) (contactFile, b
 	f.contact, err = site.contact(f.path, f.source)
 	errors.As(err, &f.problems)
 	return f, true
+}
+
+// legible returns the name of a file as it can be a label of a metric, whatever bytes git has it with. No two names become one.
+func legible(name string) string {
+	if utf8.ValidString(name) && !strings.Contains(name, `\`) {
+		return name
+	}
+	quoted := strconv.Quote(name)
+	return quoted[1 : len(quoted)-1]
 }
 
 // cause returns what went wrong with a file, without its name.

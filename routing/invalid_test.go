@@ -28,7 +28,7 @@ func invalidContacts() map[string][]string {
 			"7:32: webhook_url must not contain {{, Alertmanager would run it as a template",
 			"8:32: webhook_url must not be a private or local address, Alertmanager would post into its own network",
 			`9:72: field "content" not known, known: webhook_url`,
-			"10:17: discord must be a mapping, is a single value",
+			"10:17: discord must be a mapping such as { webhook_url: … }, is a single value",
 		},
 		"pagerduty": {
 			"5:34: routing_key must be the integration key of a service, 32 letters and digits",
@@ -92,7 +92,7 @@ func invalidContacts() map[string][]string {
 			"19:27: basic_auth needs url: a node that moves would hand the password to whoever is at its new address",
 			`20:3: exporter "a8" is listed twice`,
 			`21:15: field "prt" not known, did you mean "port"?`,
-			"22:3: exporters must be a mapping, is a list",
+			"22:3: exporters must be a mapping such as { name: … }, is a list",
 			"23:81: username must be 1 to 128 ASCII characters without spaces and colons",
 			"23:98: password must be {secret: name}, a file that the people who run stoker keep for you: here everybody could read it",
 			"24:99: password must be {secret: name}, a file that the people who run stoker keep for you: whoever copies an encrypted password would have it sent to a host of their choice",
@@ -152,7 +152,7 @@ func invalidContacts() map[string][]string {
 			`1:7: kind "operater" not known, did you mean "operator"?`,
 		},
 		"list": {
-			"1:1: must be a mapping, is a list",
+			"1:1: must be a mapping such as { kind: … }, is a list",
 		},
 		"literals": {
 			"5:27: url is the placeholder that servers print for a secret, give the real value",
@@ -230,9 +230,11 @@ func invalidContacts() map[string][]string {
 			"16:54: language is that of calls, and via has no voice",
 			`17:15: field "number" is missing`,
 			`17:17: field "numbr" not known, did you mean "number"?`,
-			"18:15: phone must be a mapping, is a single value",
+			"18:15: phone must be a mapping such as { number: … }, is a single value",
 			"19:25: number must be a phone number with + and country code and nothing but digits, such as +442079460123",
 			"20:25: number must not contain {{, Alertmanager would run it as a template",
+			"21:25: number is one whose callers pay extra, and the team would call: give one of a person's own phone",
+			"22:25: number is one whose callers pay extra, and the team would call: give one of a person's own phone",
 		},
 		"quiet-hours": {
 			`9:10: field "times" is missing, such as "22:00-07:00"`,
@@ -366,7 +368,7 @@ func invalidContacts() map[string][]string {
 			"2:7: name must be a string, put it in quotes",
 			"3:8: owner must be a list, is a mapping",
 			"4:11: networks must be a list, put it in [ ]",
-			"5:18: contact_methods must be a mapping, is a list",
+			"5:18: contact_methods must be a mapping such as { mail: { email: … } }, is a list",
 			"6:21: notification_rules must be a list, is a mapping",
 		},
 		"x-keys": {
@@ -461,6 +463,9 @@ func TestParseContactBounds(t *testing.T) {
 			"acme.yml:5:3: contact_methods must not have more than 50 entries (and 1 more errors)"},
 		{hookContact("hx1") + "quiet_hours:\n" + numbered(maxItems+1, "  q%d: { times: '22:00-07:00' }\n"),
 			"acme.yml:8:3: quiet_hours must not have more than 50 entries"},
+		{strings.Replace(hookContact("hx1"), "name: hx1", "name: "+strings.Repeat("é", maxName+1), 1), "acme.yml:3:7: name must not be longer than 100 characters"},
+		{hookContact("hx1") + "quiet_hours: { " + strings.Repeat("q", maxName+1) + ": { times: '22:00-07:00' } }\n",
+			"acme.yml:7:16: a name must not be longer than 100 characters"},
 	} {
 		if _, err := ParseContact("acme.yml", []byte(test.source), testSite()); err == nil || err.Error() != test.want {
 			t.Errorf("got %v, want %s", err, test.want)

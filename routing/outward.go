@@ -10,7 +10,7 @@ var outwardKeys = []string{"proxy_url", "no_proxy", "proxy_from_environment", "p
 // lead the post on into the network around Alertmanager, where a Prometheus ends at a POST of /-/quit.
 func (b *base) outward() *yaml.Node {
 	http := object("follow_redirects", boolean(false))
-	site := get(get(b.doc.Content[0], "global"), "http_config")
+	site := get(flatten(get(b.doc.Content[0], "global")), "http_config")
 	if site.Kind != yaml.MappingNode {
 		return http
 	}

@@ -117,6 +117,8 @@ func TestContactsGoTheSitesWay(t *testing.T) {
 			"http_config:\n      follow_redirects: false\n      tls_config:\n        ca_file: ca.pem\n"},
 		"aliases": {"global:\n  http_config:\n    <<: { proxy_from_environment: true }\n    tls_config: { <<: { server_name: x }, ca_file: ca.pem }",
 			"http_config:\n      follow_redirects: false\n      proxy_from_environment: true\n      tls_config:\n        ca_file: ca.pem\n        server_name: x\n"},
+		"merged": {"global: { <<: { http_config: { proxy_url: 'http://proxy:3128' } } }",
+			"http_config:\n      follow_redirects: false\n      proxy_url: 'http://proxy:3128'\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			site := routing.Site{IdentityLabel: "prep", Severities: []string{"warning", "critical"}}

@@ -130,8 +130,14 @@ func numberProblem(s string) string {
 	if !e164.MatchString(s) {
 		return "must be a phone number with + and country code and nothing but digits, such as +442079460123"
 	}
-	if n, err := phonenumbers.Parse(s, ""); err != nil || !phonenumbers.IsValidNumber(n) {
+	n, err := phonenumbers.Parse(s, "")
+	if err != nil || !phonenumbers.IsValidNumber(n) {
 		return "is not a phone number that can exist, check its country code and digits"
+	}
+	switch phonenumbers.GetNumberType(n) {
+	case phonenumbers.PREMIUM_RATE, phonenumbers.SHARED_COST:
+		// Who is called earns by it, and who reviews an encrypted number can't see what it is.
+		return "is one whose callers pay extra, and the team would call: give one of a person's own phone"
 	}
 	return ""
 }

@@ -46,6 +46,38 @@ func TestQuarantineOnEveryReplica(t *testing.T) {
 	}
 }
 
+// The name of a file or a folder may be any bytes. One that isn't text is that file's problem, and not that of the others, nor
+// that of the metrics.
+func TestNamesThatAreNotText(t *testing.T) {
+	h := newHouse(t)
+	h.write("contacts/acme.yml", hookContact("hx1"))
+	h.expect(true, "", "acme/hook")
+	h.write("contacts/acme.yml", hookContact("hx2"))
+	h.write("contacts/b\xff.yml", hookContact("hx3"))
+	h.write(`contacts/b\xff.yml`, hookContact("hx3"))
+	h.write("contacts/c\xff/charlie.yml", hookContact("hx4"))
+	h.expect(true, "contacts/b\\xff.yml: file name must match [a-z0-9-]+.yml (and 2 more errors)", "acme/hook")
+	if !strings.Contains(string(h.live.(fstest.MapFS)[MainFile].Data), "hx2") {
+		t.Error("the others don't go on")
+	}
+	h.expectMetrics(1, 3, 0, `file="c\\xff",routed="false"`, `file="b\\xff.yml",routed="false"`, `file="b\\\\xff.yml",routed="false"`)
+}
+
+// A file full of problems doesn't fill the log.
+func TestLogIsBounded(t *testing.T) {
+	h := newHouse(t)
+	h.write("contacts/acme.yml", hookContact("hx1"))
+	h.write("contacts/bravo.yml", hookContact("hx2")+numbered(1000, "b%d: 1\n"))
+	h.sync()
+	h.publish()
+	if n := strings.Count(h.log.String(), "contact rejected"); n != maxLogged {
+		t.Errorf("%d lines about one file:\n%s", n, h.log)
+	}
+	if want := `msg="and more problems, stoker check lists them" file=bravo.yml problems=1000`; !strings.Contains(h.log.String(), want) {
+		t.Errorf("log:\n%s\nwant %s", h.log, want)
+	}
+}
+
 // Whatever keeps the folder from being read, nothing changes; with no release yet, the base goes live alone.
 func TestFolderThatCantBeRead(t *testing.T) {
 	h := newHouse(t)

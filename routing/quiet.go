@@ -30,7 +30,7 @@ const day = 24 * 60 // minutes
 var timesPattern = regexp.MustCompile(`^([0-9]{2}):([0-9]{2})-([0-9]{2}):([0-9]{2})$`)
 
 func (c *contactReader) readQuietHours(n *yaml.Node) {
-	for key, value := range c.named(n) {
+	for key, value := range c.named(n, `night: { times: "22:00-07:00" }`) {
 		if !c.isName(key) {
 			continue
 		}

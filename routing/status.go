@@ -44,6 +44,9 @@ type MethodStatus struct {
 // Status returns what the last Sync and Generate found.
 func (a *Agent) Status() Status { return *a.status.Load() }
 
+// maxLogged is how many problems of a file are logged: one of 64 KiB can have thousands.
+const maxLogged = 20
+
 // report keeps what became of every contact, and logs what is new.
 func (a *Agent) report(m *merge, rejected map[string]scanner.ErrorList) {
 	routed := map[string]candidate{}
@@ -74,7 +77,11 @@ func (a *Agent) report(m *merge, rejected map[string]scanner.ErrorList) {
 		if !ok {
 			consequence = "contact rejected, its alerts reach nobody but the receivers of the base"
 		}
-		for _, p := range problems {
+		for i, p := range problems {
+			if i == maxLogged {
+				a.logger.Warn("and more problems, stoker check lists them", "file", file, "problems", len(problems))
+				break
+			}
 			a.logger.Warn(consequence, "file", file, "err", p)
 		}
 	}

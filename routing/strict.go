@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -62,7 +63,7 @@ func (r *reader) object(n *yaml.Node, fields ...field) map[string]*yaml.Node {
 		return r.outlineObject(n, fields)
 	}
 	at := map[string]*yaml.Node{}
-	for key, value := range r.entries(n) {
+	for key, value := range r.entries(n, fields[0].name+": …") {
 		if strings.HasPrefix(key.Value, "x-") {
 			continue
 		}
@@ -92,15 +93,16 @@ func (r *reader) within(key string, read func()) {
 	r.subject = before
 }
 
-// entries iterates over the keys and values of a mapping. A key that is there twice is told by document.
-func (r *reader) entries(n *yaml.Node) func(yield func(key, value *yaml.Node) bool) {
+// entries iterates over the keys and values of a mapping, which may have such an entry. A key that is there twice is told by
+// document.
+func (r *reader) entries(n *yaml.Node, such string) func(yield func(key, value *yaml.Node) bool) {
 	return func(yield func(key, value *yaml.Node) bool) {
 		if r.outline.has(n) {
 			yield(r.outline.entry(n))
 			return
 		}
 		if n = resolve(n); n.Kind != yaml.MappingNode {
-			r.wrong(n, "must be a mapping, is %s", kindName(n))
+			r.wrong(n, "must be a mapping such as { %s }, is %s", such, kindName(n))
 			return
 		}
 		for i := 0; i+1 < len(n.Content); i += 2 {
@@ -125,13 +127,13 @@ func (r *reader) entries(n *yaml.Node) func(yield func(key, value *yaml.Node) bo
 const maxItems = 50
 
 // named is entries for a mapping whose keys the author chooses.
-func (r *reader) named(n *yaml.Node) func(yield func(key, value *yaml.Node) bool) {
+func (r *reader) named(n *yaml.Node, such string) func(yield func(key, value *yaml.Node) bool) {
 	r.says(n, "maxProperties", maxItems)
 	if m := resolve(n); m.Kind == yaml.MappingNode && len(m.Content) > 2*maxItems {
 		r.wrong(n, "must not have more than %d entries", maxItems)
 		return func(func(key, value *yaml.Node) bool) {}
 	}
-	return r.entries(n)
+	return r.entries(n, such)
 }
 
 // list returns the items of a list; an empty or too long list is a problem.
@@ -214,6 +216,8 @@ func (r *reader) text(n *yaml.Node) string {
 // textProblem says what keeps s out of a configuration file. It never quotes s, which may be a secret.
 func textProblem(s string) string {
 	switch {
+	case !utf8.ValidString(s): // of a secret; YAML itself is
+		return "must be UTF-8"
 	case strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) }):
 		return "must not contain control or invisible characters"
 	case strings.TrimSpace(s) != s:

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -331,10 +332,14 @@ func (r *Routes) ownerNotes(labels model.LabelSet, told map[string]bool) (notes 
 	}
 	if !owned {
 		owners := map[string]string{} // contacts by owner
+		named := ""                   // an owner of one that is called like this
 		for _, stem := range r.Contacts() {
 			if c := r.contact(stem); c != nil {
 				for _, o := range c.Owners {
 					owners[o] = stem
+					if named == "" && (strings.EqualFold(owner, c.Name) || strings.EqualFold(owner, stem)) {
+						named = o
+					}
 				}
 			}
 		}
@@ -342,7 +347,7 @@ func (r *Routes) ownerNotes(labels model.LabelSet, told map[string]bool) (notes 
 		if len(owner) > maxMisspelt {
 			owner = ""
 		}
-		if near := strictyaml.Nearest(owner, slices.Sorted(maps.Keys(owners))); near != "" {
+		if near := cmp.Or(named, strictyaml.Nearest(owner, slices.Sorted(maps.Keys(owners)))); near != "" {
 			note += fmt.Sprintf(", did you mean %q of contact %q?", near, owners[near])
 		}
 		notes = append(notes, note)

@@ -150,6 +150,15 @@ no route knows the label "severty", did you mean "severity"?
 severity "critcal" is not one of this site, did you mean "critical"?
 no contact for prep="hx0b047c751658f7ce1b2595da34d57a0e7dad357e", did you mean "hx0b047c751658f7ce1b2595da34d57a0e7dad357d" of contact "acme"?
 `},
+		{"2026-11-28T10:00:00Z", alertOf("team=none", "severity=critical", "prep=Acme"), `
+an alert that begins to fire at 2026-11-28 10:00 UTC and goes on tells:
+
+WHO     METHOD  KIND  AFTER  WHEN (UTC)                 REPEAT  RESOLVED
+(base)  nobody  -     10s    never: has no integration  12h     no
+
+nobody is told then
+no contact for prep="Acme", did you mean "hx0b047c751658f7ce1b2595da34d57a0e7dad357d" of contact "acme"?
+`},
 		{"2026-11-26T12:00:00Z", alertOf("audience=public", "component=api", "severity=critical"), `
 an alert that begins to fire at 2026-11-26 12:00 UTC and goes on tells:
 

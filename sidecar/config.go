@@ -82,6 +82,17 @@ func (c *Config) sections() map[string]section {
 // LoadConfig reads a stoker.yml strictly. The error is a go/scanner.ErrorList with every problem at its line,
 // or that of reading the file. Relative paths are resolved against the file's folder.
 func LoadConfig(filename string) (*Config, error) {
+	return loadConfig(filename, (*Config).validateParts)
+}
+
+// LoadContactsConfig is LoadConfig for [CheckContacts]: a repository that holds only contacts may say what they share, such as
+// identity_label and severities, and has no server to name.
+func LoadContactsConfig(filename string) (*Config, error) {
+	return loadConfig(filename, func(*Config) error { return nil })
+}
+
+// loadConfig also asks parts, which says what of the file needs another part of it.
+func loadConfig(filename string, parts func(*Config) error) (*Config, error) {
 	data, err := os.ReadFile(filename)
 	if err != nil {
 		return nil, err
@@ -109,21 +120,18 @@ func LoadConfig(filename string) (*Config, error) {
 	if c.StateDir != "" && !filepath.IsAbs(c.StateDir) {
 		c.StateDir = filepath.Join(dir, c.StateDir)
 	}
-	if err := c.validate(); err != nil {
+	if err := errors.Join(parts(&c), c.validate()); err != nil {
 		list = append(list, placed(filename, top, "", err)...)
 	}
 	list.Sort()
 	return &c, list.Err()
 }
 
-// validate checks what concerns several sections.
-func (c *Config) validate() error {
+// validateParts checks that sections are there which others need.
+func (c *Config) validateParts() error {
 	var errs []error
 	if c.Contacts != nil && c.Alertmanager == nil && c.Discovery == nil {
 		errs = append(errs, errors.New("contacts: needs the section alertmanager, whose configuration they become part of, or discovery, whose targets they are about"))
-	}
-	if c.Contacts != nil && c.Alertmanager != nil && c.Alertmanager.ConfigFile != "" {
-		errs = append(errs, errors.New("contacts: are merged into a release, so alertmanager needs source_dir and output_dir instead of config_file, which stays as it is"))
 	}
 	if c.Routing != nil && (c.Alertmanager == nil || c.Contacts == nil) {
 		errs = append(errs, errors.New("routing: needs the sections contacts and alertmanager: it says how the one is reached by the other"))
@@ -131,10 +139,19 @@ func (c *Config) validate() error {
 	if c.Silencing != nil && c.Alertmanager == nil {
 		errs = append(errs, errors.New("silencing: needs the section alertmanager, where the silences are kept"))
 	}
-	errs = append(errs, c.validateAck()...)
 	if c.Prometheus == nil && c.Alertmanager == nil && c.Discovery == nil {
 		errs = append(errs, errors.New("prometheus: at least one of prometheus, alertmanager, discovery must be there"))
 	}
+	return errors.Join(errs...)
+}
+
+// validate checks what concerns several sections.
+func (c *Config) validate() error {
+	var errs []error
+	if c.Contacts != nil && c.Alertmanager != nil && c.Alertmanager.ConfigFile != "" {
+		errs = append(errs, errors.New("contacts: are merged into a release, so alertmanager needs source_dir and output_dir instead of config_file, which stays as it is"))
+	}
+	errs = append(errs, c.validateAck()...)
 	if c.Prometheus != nil && c.Alertmanager != nil && c.Prometheus.OutputDir == c.Alertmanager.OutputDir && c.Prometheus.OutputDir != "" {
 		errs = append(errs, errors.New("alertmanager.output_dir: must not be that of prometheus"))
 	}

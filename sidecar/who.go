@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -104,19 +105,24 @@ func (a *Answers) Who(labels model.LabelSet, at time.Time) routing.Answer {
 	for _, t := range answer.Told {
 		told[t.Contact] = true
 	}
-	unrouted := 0
+	var untold []string // files
 	for _, c := range a.contacts {
 		if c.Problems.Len() == 0 {
 			continue
 		}
 		if !c.Routed {
-			unrouted++
+			untold = append(untold, c.File)
 		} else if told[c.Stem] {
 			answer.Notes = append(answer.Notes, fmt.Sprintf("contact %q is told by its last good version: its file has problems, which stoker check lists", c.Stem))
 		}
 	}
-	if unrouted > 0 {
-		answer.Notes = append(answer.Notes, fmt.Sprintf("%s with problems and without a last good version: who is meant there isn't told; stoker check lists why", plural(unrouted, "contact file")))
+	if n := len(untold); n > 0 {
+		const most = 10
+		if n > most {
+			untold = append(untold[:most], fmt.Sprintf("and %d more", n-most))
+		}
+		answer.Notes = append(answer.Notes, fmt.Sprintf("%s with problems and without a last good version: who is meant there isn't told, perhaps about this alert, and stoker check lists why: %s",
+			plural(n, "contact file"), strings.Join(untold, ", ")))
 	}
 	if a.unavailable != "" {
 		answer.Notes = append(answer.Notes, "the contacts are those of the live release, because the folder can't be used: "+a.unavailable)

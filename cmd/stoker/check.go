@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -27,7 +28,11 @@ func (a *app) addCheck(k *kingpin.Application, register func(*kingpin.CmdClause,
 	c.Flag("network-file", "Who the P-Reps of a network are, to hold the owners of contacts against: a targets file or a recorded answer of getPReps, repeatable. Default: the files in discovery.targets_dir.").
 		PlaceHolder("FILE").ExistingFilesVar(&options.NetworkFiles)
 	register(c, func(ctx context.Context) error {
-		cfg, err := a.load()
+		load := sidecar.LoadConfig
+		if len(*dirs) > 0 {
+			load = sidecar.LoadContactsConfig
+		}
+		cfg, err := a.loadBy(load)
 		if len(*dirs) > 0 && errors.Is(err, fs.ErrNotExist) {
 			cfg, err = &sidecar.Config{}, nil
 		}
@@ -115,7 +120,11 @@ func count(n int, what string) string {
 }
 
 func (f finding) text() string {
-	place := printable.Quote(f.File) // else a pull request could write a line of its own into the log of its check
+	// Else a pull request could write a line, or a command, of its own into the log of its check.
+	place := printable.Quote(f.File)
+	if strings.HasPrefix(place, "::") {
+		place = strconv.Quote(place)
+	}
 	if f.Line > 0 {
 		place = fmt.Sprintf("%s:%d:%d", place, f.Line, f.Column)
 	}

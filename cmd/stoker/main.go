@@ -158,8 +158,10 @@ func printProblems(w io.Writer, prefix string, err error) {
 }
 
 // load reads the configuration file.
-func (a *app) load() (*sidecar.Config, error) {
-	cfg, err := sidecar.LoadConfig(a.configFile)
+func (a *app) load() (*sidecar.Config, error) { return a.loadBy(sidecar.LoadConfig) }
+
+func (a *app) loadBy(load func(filename string) (*sidecar.Config, error)) (*sidecar.Config, error) {
+	cfg, err := load(a.configFile)
 	if err != nil {
 		return nil, usageError{err}
 	}

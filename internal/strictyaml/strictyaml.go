@@ -70,11 +70,14 @@ func repeated(filename string, n *yaml.Node) (list scanner.ErrorList) {
 	if n.Kind == yaml.MappingNode {
 		lines := map[string]int{}
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			key := n.Content[i]
-			if line, ok := lines[key.Value]; ok && key.Kind == yaml.ScalarNode {
-				list.Add(Position(filename, key), fmt.Sprintf("field %q is already set in line %d", key.Value, line))
+			key, at := n.Content[i], n.Content[i]
+			if key.Kind == yaml.AliasNode {
+				key = key.Alias // which can be a key, too
 			}
-			lines[key.Value] = key.Line
+			if line, ok := lines[key.Value]; ok && key.Kind == yaml.ScalarNode {
+				list.Add(Position(filename, at), fmt.Sprintf("field %q is already set in line %d", key.Value, line))
+			}
+			lines[key.Value] = at.Line
 		}
 	}
 	for _, c := range n.Content {

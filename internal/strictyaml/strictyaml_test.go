@@ -44,6 +44,7 @@ func TestDecode(t *testing.T) {
 		"keys of any name": {"http_config:\n  http_headers: { X-A: { values: [b] }, X-B: { valeus: [c] } }\n", "f.yml:2:48: field \"valeus\" not known, did you mean \"values\"?\n"},
 		"behind a pointer": {"pointer:\n  b: 1\n", "f.yml:2:3: field \"b\" not known, did you mean \"a\"?\n"},
 		"twice":            {"url: x\nurl: y\n", "f.yml:2:1: field \"url\" is already set in line 1\n"},
+		"twice by alias":   {"&u url: x\n*u : y\n", "f.yml:2:1: field \"url\" is already set in line 1\n"},
 		"two documents": {"url: x\n---\nurl: y\n",
 			"f.yml:2:1: second document, one file holds one document\n"},
 		"not YAML":     {"url: [\n", "f.yml:2:1: did not find expected node content: a value or a closing bracket may be missing here or above\n"},
