@@ -308,13 +308,14 @@ func (x *texts) walk(v reflect.Value, path string, visit func(path string, v ref
 			return
 		}
 		for _, f := range x.fields.of(v.Type()) {
-			switch {
-			case f.key == "" || v.Field(f.index).IsZero():
-				x.walk(v.Field(f.index), path, visit)
+			switch field := v.Field(f.index); {
+			case field.IsZero():
+			case f.key == "":
+				x.walk(field, path, visit)
 			case path == "":
-				x.walk(v.Field(f.index), f.key, visit)
+				x.walk(field, f.key, visit)
 			default:
-				x.walk(v.Field(f.index), path+"."+f.key, visit)
+				x.walk(field, path+"."+f.key, visit)
 			}
 		}
 	case reflect.Slice, reflect.Array:

@@ -79,8 +79,8 @@ func walkWithin(v reflect.Value, holds func(reflect.Type) bool, visit func(refle
 			}
 		case reflect.Struct:
 			for i := range v.NumField() {
-				if v.Type().Field(i).IsExported() {
-					walk(v.Field(i))
+				if f := v.Field(i); f.CanInterface() && !f.IsZero() {
+					walk(f)
 				}
 			}
 		case reflect.Slice, reflect.Array:
@@ -154,10 +154,12 @@ func walkFields(cfg any, visit func(key string, v reflect.Value)) {
 			}
 		case reflect.Struct:
 			for _, f := range fields.of(v.Type()) {
-				if f.key == "" {
-					walk(key, v.Field(f.index))
-				} else {
-					walk(f.key, v.Field(f.index))
+				switch field := v.Field(f.index); {
+				case field.IsZero(): // as most fields of a receiver are
+				case f.key == "":
+					walk(key, field)
+				default:
+					walk(f.key, field)
 				}
 			}
 		case reflect.Slice, reflect.Array:

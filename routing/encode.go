@@ -7,23 +7,25 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// encodeItems writes the items of a list at the left margin, byte for byte as [encode] does.
+// An itemWriter writes lists that hold block mappings and sequences of scalars. Those of its methods that return a bool
+// return false if there is anything else.
 //
 // The YAML library keeps all events of a document, of some 300 bytes each, until its end: that was a quarter of what a
 // first pass over thousands of contacts allocates. What they are mostly made of is written here, and the library is asked
 // for the rest.
-func encodeItems(items []*yaml.Node) ([]byte, error) {
-	var w itemWriter
-	if w.sequence(items, 0) {
-		return w.Bytes(), w.err
-	}
-	return encode(list(items...))
-}
-
-// itemWriter writes block mappings and sequences of scalars. Its methods return false if there is anything else.
 type itemWriter struct {
 	bytes.Buffer
 	err error
+}
+
+// items writes the items of a list at the left margin, byte for byte as [encode] does.
+func (w *itemWriter) items(items []*yaml.Node) ([]byte, error) {
+	w.Reset()
+	w.err = nil
+	if w.sequence(items, 0) {
+		return bytes.Clone(w.Bytes()), w.err
+	}
+	return encode(list(items...))
 }
 
 func (w *itemWriter) sequence(items []*yaml.Node, indent int) bool {
@@ -111,9 +113,9 @@ func (w *itemWriter) scalar(n *yaml.Node) bool {
 	}
 	switch {
 	case n.Style == yaml.DoubleQuotedStyle && n.Tag == "!!str" && ascii:
-		w.WriteString(`"` + strings.ReplaceAll(strings.ReplaceAll(n.Value, `\`, `\\`), `"`, `\"`) + `"`)
+		w.quoted('"', strings.ReplaceAll(strings.ReplaceAll(n.Value, `\`, `\\`), `"`, `\"`))
 	case n.Style == yaml.SingleQuotedStyle && n.Tag == "!!str" && ascii && strings.TrimSpace(n.Value) == n.Value:
-		w.WriteString("'" + strings.ReplaceAll(n.Value, "'", "''") + "'")
+		w.quoted('\'', strings.ReplaceAll(n.Value, "'", "''"))
 	case plain(n):
 		w.WriteString(n.Value)
 	default:
@@ -128,6 +130,12 @@ func (w *itemWriter) scalar(n *yaml.Node) bool {
 		w.Write(bytes.TrimSuffix(data, []byte("\n")))
 	}
 	return true
+}
+
+func (w *itemWriter) quoted(quote byte, text string) {
+	w.WriteByte(quote)
+	w.WriteString(text)
+	w.WriteByte(quote)
 }
 
 // plain reports whether a scalar can only be taken for the text that it is, or for the boolean.

@@ -59,7 +59,7 @@ func TestItemsAreWrittenAsByTheLibrary(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := encodeItems(items)
+		got, err := new(itemWriter).items(items)
 		if diff := cmp.Diff(string(want), string(got)); diff != "" || err != nil {
 			t.Fatalf("error %v (-library +own):\n%s", err, diff)
 		}

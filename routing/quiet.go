@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -180,5 +179,6 @@ func weekly(times []*yaml.Node, days [7]bool, location string) *yaml.Node {
 }
 
 func timeOfDay(minutes int) *yaml.Node {
-	return text(fmt.Sprintf("%02d:%02d", minutes/60, minutes%60))
+	h, m := byte(minutes/60), byte(minutes%60)
+	return text(string([]byte{'0' + h/10, '0' + h%10, ':', '0' + m/10, '0' + m%10}))
 }

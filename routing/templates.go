@@ -107,7 +107,7 @@ func pagerdutySeverity(severities []string, i int) string {
 }
 
 // show returns a text that executes one of the shipped templates.
-func show(name string) string { return fmt.Sprintf(`{{ template "%s%s" . }}`, templatePrefix, name) }
+func show(name string) string { return `{{ template "` + templatePrefix + name + `" . }}` }
 
 const (
 	// maxHushURL is how long the address of a silence may be: Pushover takes no longer one.

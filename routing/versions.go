@@ -3,6 +3,7 @@ package routing
 import (
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
 )
 
@@ -30,8 +31,13 @@ func versionOf(release fs.FS) string {
 
 // parseVersion returns the parts of a version that decide what a configuration may say; false if it has none.
 func parseVersion(version string) (major, minor int, ok bool) {
-	_, err := fmt.Sscanf(strings.TrimPrefix(version, "v"), "%d.%d", &major, &minor)
-	return major, minor, err == nil
+	first, rest, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
+	if end := strings.IndexFunc(rest, func(c rune) bool { return c < '0' || c > '9' }); end >= 0 {
+		rest = rest[:end]
+	}
+	major, err := strconv.Atoi(first)
+	minor, err2 := strconv.Atoi(rest)
+	return major, minor, err == nil && err2 == nil
 }
 
 // minor returns these parts, such as 0.34; "" if there are none.
