@@ -179,13 +179,21 @@ func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 		a.missed(said, askErr)
 	}
 	a.forgive(said, !a.options.PublishOnly && askErr == nil)
-	running := a.shelf.current(liveLink)
 	hash, publishErr := a.publish(ctx, a.factsOf(said))
-	if a.shelf.current(liveLink) != running {
-		a.previous = running
-	}
 	var serveErr error
 	if !a.options.PublishOnly && ctx.Err() == nil {
+		serveErr = a.serve(ctx, hash, said, askErr)
+	}
+	// A generator that knows from the server's words whose file it won't have makes another release: nobody else waits.
+	for a.options.Generate != nil && a.refusedNow(ctx, serveErr) {
+		next, err := a.publish(ctx, a.factsOf(said))
+		if next == hash || next == "" {
+			break
+		}
+		a.logger.Warn("server refused a release, going on with another one", "server", a.server.name, "refused", hash, "release", next, "err", serveErr)
+		hash, publishErr = next, err
+		a.confirmed, a.serving = false, nil
+		said, askErr = a.ask(ctx)
 		serveErr = a.serve(ctx, hash, said, askErr)
 	}
 	after := a.shelf.current(liveLink)
@@ -195,7 +203,7 @@ func (a *Agent) Sync(ctx context.Context) (changed bool, err error) {
 
 // candidate returns a release in the making for a server of which these facts are known.
 func (a *Agent) candidate(f facts) *candidate {
-	c := &candidate{dialect: a.dialect, facts: f, expander: expander{patterns: a.cfg.ExpandEnv}}
+	c := &candidate{dialect: a.dialect, facts: f, refusals: a.refusals(), expander: expander{patterns: a.cfg.ExpandEnv}}
 	if a.cfg.ConfigFile == "" {
 		c.trials = &a.trials
 	}
@@ -205,6 +213,12 @@ func (a *Agent) candidate(f facts) *candidate {
 // publish makes the release that the sources ask for live on disk, unless it is or was refused. It returns
 // that release's name even if it was refused, and "" if none could be made.
 func (a *Agent) publish(ctx context.Context, f facts) (hash string, err error) {
+	running := a.shelf.current(liveLink)
+	defer func() {
+		if a.shelf.current(liveLink) != running {
+			a.previous = running
+		}
+	}()
 	c := a.candidate(f)
 	err = a.origin.gather(ctx, c, time.Duration(a.cfg.Settle))
 	a.values = c.expander
@@ -213,7 +227,7 @@ func (a *Agent) publish(ctx context.Context, f facts) (hash string, err error) {
 	}
 	a.warnOfMounts()
 	hash = c.tree.Hash()
-	if hash == a.shelf.current(liveLink) {
+	if hash == running {
 		a.tidy()
 		return hash, nil
 	}

@@ -20,6 +20,9 @@ type Source struct {
 	Live fs.FS
 	// Version is that of the server that will run the release, such as 0.34.2; "" if it isn't known.
 	Version string
+	// Refusals are the server's words for releases that it refused, while those aren't tried again. What is generated then
+	// can do without what they name.
+	Refusals []string
 	// Load reads a main file as the check of the release will. Whoever generates one and wants to know whether it loads
 	// asks here: what was read isn't read again by the check. The configuration is nil beside an error, and where only
 	// the server can tell. Nil for Prometheus.

@@ -25,7 +25,8 @@
 //  4. reload: one POST to /-/reload, only after /-/ready said yes. Until its outcome is known, by an answer or
 //     by asking, the live link stays where it is and nothing else is sent.
 //  5. prove: ask the server whether that is what it runs. If it refused, the proved release goes live
-//     again and is loaded again, because Prometheus applies a bad configuration partly.
+//     again and is loaded again, because Prometheus applies a bad configuration partly. The generator
+//     is told the server's words as long as they stand; if it makes another release then, the pass goes on with that.
 //
 // A server that starts needs no reload: it reads the live release. One that never comes up with a release that it
 // hasn't run before gets the proved one back on disk.

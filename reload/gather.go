@@ -43,6 +43,8 @@ const (
 type candidate struct {
 	dialect dialect
 	facts   facts
+	// refusals are as in [Source].
+	refusals []string
 	// sourceDir is the folder of the hand-written files as people know it.
 	sourceDir string
 	// mainFile is the main file if it stays where it is; "" for a release that is published.
@@ -106,7 +108,7 @@ func (c *candidate) gather(ctx context.Context, root string, generate Generate, 
 		if err := c.dialect.parse(c.name(main), data, c.facts); err != nil {
 			return err
 		}
-		from := Source{Base: map[string][]byte{main: data}, Live: live, Version: c.facts.version}
+		from := Source{Base: map[string][]byte{main: data}, Live: live, Version: c.facts.version, Refusals: c.refusals}
 		if _, ok := c.dialect.(alertmanagerFiles); ok {
 			from.Load = func(data []byte) (*config.Config, error) {
 				cfg, found := c.last.alertmanager(c.name(main), data, c.facts)

@@ -1,7 +1,9 @@
 package reload
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -62,6 +64,24 @@ func (a *Agent) forgive(said loaded, ready bool) {
 			delete(a.refused, release)
 		}
 	}
+}
+
+// refusals returns the server's words for the releases that are left alone.
+func (a *Agent) refusals() []string {
+	var words []string
+	for _, v := range a.refused {
+		if v.by == theServer {
+			words = append(words, v.err.Error())
+		}
+	}
+	slices.Sort(words)
+	return slices.Compact(words)
+}
+
+// refusedNow reports whether a pass ends with the server's refusal of a release, and may go on with another one.
+func (a *Agent) refusedNow(ctx context.Context, err error) bool {
+	var refused *refusedError
+	return errors.As(err, &refused) && a.inFlight == nil && ctx.Err() == nil
 }
 
 // retreat remembers that a release is refused, and makes the one that the server ran before live again on disk. It

@@ -30,6 +30,8 @@ type Agent struct {
 	err     error             // why it was not
 	sum     [sha256.Size]byte // of the contacts in files
 	reasons map[string]string // by file, what was logged last
+	// zoned are the versions of contacts, by stem, that are rejected for their time zone.
+	zoned map[string][sha256.Size]byte
 
 	exporters []ContactExporters // what the files say about exporters
 
@@ -48,7 +50,7 @@ func New(opts Options) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{opts: opts, site: site, logger: opts.Logger, reasons: map[string]string{}}
+	a := &Agent{opts: opts, site: site, logger: opts.Logger, reasons: map[string]string{}, zoned: map[string][sha256.Size]byte{}}
 	if a.logger == nil {
 		a.logger = promslog.NewNopLogger()
 	}
@@ -120,6 +122,9 @@ type Source struct {
 	// Version is that of the Alertmanager that will run the release, such as 0.34.2; "" if it isn't known, and then
 	// it is the one that the live release was made for.
 	Version string
+	// Refusals are that Alertmanager's words for releases that it refused, while those aren't tried again. A contact whose
+	// time zone it doesn't know is then quarantined.
+	Refusals []string
 	// Load reads a merged file as Alertmanager would. Whoever loads the result anyway can give it, so that it is loaded
 	// once. Nil: as Merge does it.
 	Load func(data []byte) (*config.Config, error)
@@ -154,6 +159,7 @@ func (a *Agent) Generate(ctx context.Context, from Source) (map[string][]byte, e
 	}
 	a.remember(b, from)
 	a.reread.begin()
+	b.unknown = b.unknownZones(from.Refusals)
 	m, rejected, err := a.merge(b, from.Live)
 	if err != nil {
 		return nil, err
@@ -163,7 +169,7 @@ func (a *Agent) Generate(ctx context.Context, from Source) (map[string][]byte, e
 	if err := a.keepPhones(m.accepted, from.Live); err != nil {
 		return nil, err
 	}
-	a.report(m, rejected)
+	a.report(m, rejected, from.Live)
 
 	files := map[string][]byte{MainFile: m.data}
 	if v := minor(from.Version); v != "" && m.versioned() {
@@ -189,9 +195,10 @@ func (a *Agent) remember(b *base, from Source) {
 }
 
 // merge merges the contacts of the folder, and for each that is rejected its last good version. What keeps one of those
-// out can only be the base.
+// out can only be the base, or its time zone.
 func (a *Agent) merge(b *base, live fs.FS) (*merge, map[string]scanner.ErrorList, error) {
 	rejected := map[string]scanner.ErrorList{} // by stem; what problems there are besides those in a.files
+	lost := map[string]bool{}                  // whose last good version has a time zone that isn't known any more
 	for last := (*lastGood)(nil); ; {
 		var candidates []candidate
 		current := map[string]bool{}
@@ -208,7 +215,7 @@ func (a *Agent) merge(b *base, live fs.FS) (*merge, map[string]scanner.ErrorList
 					return nil, nil, err
 				}
 			}
-			held, err := a.held(last, current)
+			held, err := a.held(last, current, lost)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -221,11 +228,21 @@ func (a *Agent) merge(b *base, live fs.FS) (*merge, map[string]scanner.ErrorList
 		if err != nil {
 			return nil, nil, err
 		}
+		for _, c := range m.zoned {
+			if current[c.stem] {
+				a.zoned[c.stem] = c.contact.sum
+			} else {
+				lost[c.stem] = true
+			}
+			if rejected[c.stem] == nil {
+				rejected[c.stem] = c.zoneProblem()
+			}
+		}
 		var problems scanner.ErrorList
 		for stem, why := range m.rejected {
 			if current[stem] {
 				rejected[stem] = why
-			} else {
+			} else if !lost[stem] {
 				problems = append(problems, noPosition(b.file, fmt.Sprintf("does without what contact %q of the live release needs: %v", stem, why)))
 			}
 		}
@@ -239,9 +256,9 @@ func (a *Agent) merge(b *base, live fs.FS) (*merge, map[string]scanner.ErrorList
 	}
 }
 
-// held returns the last good versions of the contacts that the folder has and that are not current. Those are all of
-// the live release if the folder isn't available.
-func (a *Agent) held(last *lastGood, current map[string]bool) (candidates []candidate, err error) {
+// held returns the last good versions of the contacts that the folder has and that are neither current nor lost. Those
+// are all of the live release if the folder isn't available.
+func (a *Agent) held(last *lastGood, current, lost map[string]bool) (candidates []candidate, err error) {
 	stems := last.stems
 	if a.err == nil {
 		stems = nil
@@ -253,7 +270,7 @@ func (a *Agent) held(last *lastGood, current map[string]bool) (candidates []cand
 	site.read = &a.reread
 	seen := map[string]bool{}
 	for _, stem := range stems {
-		if current[stem] || seen[stem] {
+		if current[stem] || lost[stem] || seen[stem] {
 			continue
 		}
 		seen[stem] = true

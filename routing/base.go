@@ -34,6 +34,8 @@ type base struct {
 	warnings scanner.ErrorList
 	// load reads a merged file as Alertmanager would.
 	load func(data []byte) (*config.Config, error)
+	// unknown are the time zones that contacts can't have.
+	unknown map[string]bool
 	// made is what was made of contacts for this base before.
 	made *memory[*made]
 }

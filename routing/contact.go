@@ -65,8 +65,9 @@ type Contact struct {
 	held          bool // as an earlier release has it
 	sum           [sha256.Size]byte
 
-	// Where Owners and Networks stand, in their order.
+	// Where Owners and Networks stand, in their order, and location.
 	ownersAt, networksAt []token.Position
+	locationAt           token.Position
 }
 
 // A contactMethod is a way to reach the contact, under the name that the contact gave it.
@@ -261,7 +262,7 @@ func (c *contactReader) readLocation(n *yaml.Node) {
 		c.fail(n, "time zone %q not known, use a name such as Europe/Berlin", name)
 		return
 	}
-	c.contact.location = name
+	c.contact.location, c.contact.locationAt = name, position(c.file, n)
 }
 
 // isName checks the name that a contact gives to something of its own.

@@ -123,6 +123,10 @@
 // missing, unreadable or without contacts is an error and all contacts of the live release stay. A base
 // with a problem, such as doing without a setting that live contacts need, changes nothing at all.
 //
+// Whether Alertmanager knows a time zone is seen when it refuses one: then the contacts that use it have that problem
+// for as long as [Source].Refusals says so. A last good version that uses it can't stay. When it is tried again, what is
+// said of the contact remains until the trial has succeeded.
+//
 // The semantics of routes are those of Alertmanager's packages config, dispatch and timeinterval, which
 // this package uses to check what it made.
 package routing

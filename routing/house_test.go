@@ -28,8 +28,10 @@ type house struct {
 	live fs.FS
 	// version is that of the Alertmanager that runs.
 	version string
-	agent   *Agent
-	log     *bytes.Buffer
+	// refusals are its words for releases.
+	refusals []string
+	agent    *Agent
+	log      *bytes.Buffer
 }
 
 const houseBase = `
@@ -93,7 +95,7 @@ func (h *house) remove(name string) {
 // publish makes what Generate returns the live release, and returns the receivers of contacts in it.
 func (h *house) publish() []string {
 	h.t.Helper()
-	files, err := h.agent.Generate(context.Background(), Source{Base: h.base, Live: h.live, Version: h.version})
+	files, err := h.agent.Generate(context.Background(), Source{Base: h.base, Live: h.live, Version: h.version, Refusals: h.refusals})
 	if err != nil {
 		h.t.Fatal(err)
 	}

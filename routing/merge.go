@@ -77,6 +77,7 @@ type merge struct {
 	data     []byte
 	accepted []candidate
 	rejected map[string]scanner.ErrorList // by stem
+	zoned    []candidate                  // those of them whose time zone isn't known
 }
 
 // merge merges all candidates that Alertmanager accepts beside the base and that reach whom they say.
@@ -99,6 +100,11 @@ func (b *base) compile(candidates []candidate, site Site) (*merge, error) {
 				continue
 			}
 			c.fragment = c.made.fragment
+		}
+		if b.unknown[c.fragment.zone] {
+			m.rejected[c.stem] = c.zoneProblem() // not what it is made of: that stays
+			m.zoned = append(m.zoned, c)
+			continue
 		}
 		m.accepted = append(m.accepted, c)
 	}

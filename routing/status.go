@@ -2,6 +2,8 @@ package routing
 
 import (
 	"go/scanner"
+	"io/fs"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -47,12 +49,13 @@ func (a *Agent) Status() Status { return *a.status.Load() }
 // maxLogged is how many problems of a file are logged: one of 64 KiB can have thousands.
 const maxLogged = 20
 
-// report keeps what became of every contact, and logs what is new.
-func (a *Agent) report(m *merge, rejected map[string]scanner.ErrorList) {
+// report keeps what became of every contact, and logs what is new. A trial is no news before it has succeeded.
+func (a *Agent) report(m *merge, rejected map[string]scanner.ErrorList, live fs.FS) {
 	routed := map[string]candidate{}
 	for _, c := range m.accepted {
 		routed[c.stem] = c
 	}
+	last := a.Status().Contacts
 	status := Status{Unavailable: a.Status().Unavailable}
 	reasons := map[string]string{}
 	add := func(file, stem string, problems scanner.ErrorList) {
@@ -86,11 +89,23 @@ func (a *Agent) report(m *merge, rejected map[string]scanner.ErrorList) {
 		}
 	}
 	for _, f := range a.files {
+		if rejected[f.stem] == nil && a.tries(f, live) {
+			if i := slices.IndexFunc(last, func(s ContactStatus) bool { return s.File == f.name }); i >= 0 {
+				status.Contacts, reasons[f.name] = append(status.Contacts, last[i]), a.reasons[f.name]
+				continue
+			}
+		}
+		if rejected[f.stem] == nil {
+			delete(a.zoned, f.stem)
+		}
 		add(f.name, f.stem, slices.Concat(f.problems, rejected[f.stem]))
 	}
 	if a.err != nil {
 		for _, c := range m.accepted {
 			add(c.stem+".yml", c.stem, nil)
+		}
+		for _, stem := range slices.Sorted(maps.Keys(rejected)) {
+			add(stem+".yml", stem, rejected[stem])
 		}
 	}
 	for file := range a.reasons {

@@ -21,10 +21,12 @@ type fragment struct {
 	file string
 	// items are those of each list, as they are written at the left margin.
 	items map[string][]byte
+	// zone is the time zone that Alertmanager has to know for it, "" if it needs none.
+	zone string
 }
 
 func newFragment(file string, leaves, receivers, intervals []*yaml.Node) (*fragment, error) {
-	f := &fragment{file: file, items: map[string][]byte{}}
+	f := &fragment{file: file, items: map[string][]byte{}, zone: zoneOf(intervals)}
 	var w itemWriter
 	for key, nodes := range map[string][]*yaml.Node{routesList: leaves, receiversList: receivers, intervalsList: intervals} {
 		if len(nodes) == 0 {

@@ -18,13 +18,14 @@ type process struct {
 	err    error // why it exited; set before exited is closed
 }
 
-func launch(binary, dir string, flags []string) (*process, error) {
+func launch(binary, dir string, env, flags []string) (*process, error) {
 	p := &process{
 		cmd:    exec.Command(binary, flags...),
 		log:    new(Log),
 		exited: make(chan struct{}),
 	}
 	p.cmd.Dir = dir
+	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.SysProcAttr = dieWithParent()
 

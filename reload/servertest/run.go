@@ -9,7 +9,7 @@ import (
 // fails.
 func Run(t TB, program string, args ...string) {
 	t.Helper()
-	p, err := launch(program, t.TempDir(), args)
+	p, err := launch(program, t.TempDir(), nil, args)
 	if err != nil {
 		t.Fatalf("start %s: %v", program, err)
 	}

@@ -41,6 +41,7 @@ type options struct {
 	client     *http.Client
 	dir        string
 	flags      []string
+	env        []string
 	noWait     bool
 }
 
@@ -54,6 +55,11 @@ func ConfigFile(path string) Option { return func(o *options) { o.configFile = p
 // turned off by its --no-name form.
 func Flags(flags ...string) Option {
 	return func(o *options) { o.flags = append(o.flags, flags...) }
+}
+
+// Env adds variables as NAME=value to the environment, which is that of the test otherwise.
+func Env(variables ...string) Option {
+	return func(o *options) { o.env = append(o.env, variables...) }
 }
 
 // Dir is the folder that the server runs in and keeps its data below. Default: a temporary one.
@@ -76,6 +82,7 @@ type Server struct {
 	binary string
 	dir    string
 	flags  []string
+	env    []string
 	client *http.Client
 	noWait bool
 
@@ -140,6 +147,7 @@ func start(t TB, o options, minimal string, opts []Option) *Server {
 		binary: o.binary,
 		dir:    o.dir,
 		flags:  append(o.command, override(defaults, o.flags)...),
+		env:    o.env,
 		client: o.client,
 		noWait: o.noWait,
 	}
@@ -277,7 +285,7 @@ func (s *Server) launch() {
 	if s.current != nil {
 		s.log += s.current.log.String()
 	}
-	p, err := launch(s.binary, s.dir, flags)
+	p, err := launch(s.binary, s.dir, s.env, flags)
 	if err != nil {
 		s.t.Fatalf("start %s: %v", filepath.Base(s.binary), err)
 	}
