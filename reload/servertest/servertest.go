@@ -41,6 +41,7 @@ type options struct {
 	client     *http.Client
 	dir        string
 	flags      []string
+	args       []string
 	noWait     bool
 }
 
@@ -55,6 +56,10 @@ func ConfigFile(path string) Option { return func(o *options) { o.configFile = p
 func Flags(flags ...string) Option {
 	return func(o *options) { o.flags = append(o.flags, flags...) }
 }
+
+// Args is the whole command line of the server, as a manifest has it, instead of all flags that are set otherwise. Only
+// where it listens is still up to the kernel.
+func Args(args ...string) Option { return func(o *options) { o.args = args } }
 
 // Dir is the folder that the server runs in and keeps its data below. Default: a temporary one.
 func Dir(path string) Option { return func(o *options) { o.dir = path } }
@@ -119,7 +124,7 @@ func start(t TB, o options, minimal string, opts []Option) *Server {
 	if o.dir == "" {
 		o.dir = t.TempDir()
 	}
-	if o.configFile == "" {
+	if o.configFile == "" && o.args == nil {
 		o.configFile = filepath.Join(o.dir, "minimal.yml")
 		if err := os.WriteFile(o.configFile, []byte(minimal), 0o600); err != nil {
 			t.Fatalf("%v", err)
@@ -128,9 +133,14 @@ func start(t TB, o options, minimal string, opts []Option) *Server {
 	if !filepath.IsAbs(o.binary) {
 		o.binary = Program(t, o.binary)
 	}
-	defaults = append(defaults, "--web.listen-address=127.0.0.1:0", "--config.file="+absolute(t, o.configFile))
+	const listen = "--web.listen-address=127.0.0.1:0"
+	defaults = append(defaults, listen, "--config.file="+absolute(t, o.configFile))
 	if o.webConfig != "" {
 		defaults = append(defaults, "--web.config.file="+absolute(t, o.webConfig))
+	}
+	flags := append(o.command, override(defaults, o.flags)...)
+	if o.args != nil {
+		flags = append(slices.Clone(o.args), listen)
 	}
 	if o.client == nil {
 		o.client = &http.Client{Timeout: 10 * time.Second}
@@ -139,7 +149,7 @@ func start(t TB, o options, minimal string, opts []Option) *Server {
 		t:      t,
 		binary: o.binary,
 		dir:    o.dir,
-		flags:  append(o.command, override(defaults, o.flags)...),
+		flags:  flags,
 		client: o.client,
 		noWait: o.noWait,
 	}
