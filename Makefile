@@ -46,7 +46,7 @@ bench: servers ## Measure speed and size, as ratios to a floor of the same run; 
 build: ## Build bin/stoker
 	@CGO_ENABLED=0 .ci/gobuild stoker bin/stoker -ldflags '$(LDFLAGS)' ./cmd/stoker
 
-servers: $(SERVERS:%=.servers/%) ## Build real Prometheus and Alertmanager into .servers; slow only once
+servers: $(SERVERS:%=.servers/%) .servers/kustomize ## Build real Prometheus and Alertmanager into .servers; slow only once
 
 docker: build ## Build the image from bin/stoker, without pulling anything
 	docker build --target prebuilt --tag $(IMAGE) .
@@ -65,6 +65,10 @@ clean: ## Remove what was built, not Go's cache
 .servers/prometheus-2.53: $(wildcard .ci/servers/prometheus-2.53/*)
 .servers/alertmanager .servers/amtool: $(wildcard .ci/servers/alertmanager-0.34/*)
 .servers/alertmanager-0.27: $(wildcard .ci/servers/alertmanager-0.27/*)
+
+# What kubectl has inside, for the example for Kubernetes.
+.servers/kustomize: .ci/tools/go.mod .ci/tools/go.sum
+	@CGO_ENABLED=0 .ci/gobuild kustomize $@ -modfile=.ci/tools/go.mod sigs.k8s.io/kustomize/kustomize/v5
 
 # A program's command has its name without the version.
 $(SERVERS:%=.servers/%):

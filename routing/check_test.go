@@ -122,7 +122,8 @@ func TestCheckReservedTemplates(t *testing.T) {
 func TestCheckVersion(t *testing.T) {
 	h := newHouse(t)
 	h.opts.BaseDir = h.dir + "/base"
-	h.write("contacts/acme.yml", strings.ReplaceAll(hookContact("hx1"), "{ webhook: { url:", "{ msteams: { webhook_url:"))
+	contact := strings.ReplaceAll(hookContact("hx1"), "{ webhook: { url:", "{ msteams: { webhook_url:")
+	h.write("contacts/acme.yml", contact)
 	h.expectCheck(nil, nil, nil)
 	const unknown = "contacts/acme.yml:5:20: msteams needs Alertmanager 0.28 or newer, and it isn't known which one runs: alertmanager.version in stoker.yml can say it"
 	h.expectCheck(h.base, []string{unknown}, nil)
@@ -134,4 +135,9 @@ func TestCheckVersion(t *testing.T) {
 		h.expectCheck(h.base, want, nil)
 		h.expectCheck(nil, want, nil)
 	}
+
+	// That is said once, at however many times the method is told.
+	h.opts.AlertmanagerVersion = "0.27.0"
+	h.write("contacts/acme.yml", strings.Replace(contact, "[hook] }", "[hook] }, { notify: [hook], after: 15m }", 1))
+	h.expectCheck(nil, []string{"contacts/acme.yml:5:20: msteams needs Alertmanager 0.28 or newer, 0.27.0 runs"}, nil)
 }

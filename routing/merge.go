@@ -231,6 +231,7 @@ func (c *Contact) compile(t terms) (*fragment, scanner.ErrorList) {
 	t.stem, t.location, t.kind, t.held = c.Stem, c.location, c.Kind, c.held
 	r := reader{file: c.File}
 	var leaves, receivers, intervals []*yaml.Node
+	failed := map[string]bool{}
 	prefix := reservedPrefix + c.Stem + "/"
 	for i, l := range c.leaves {
 		if l.repeat == 0 && t.repeat < l.minRepeat {
@@ -245,7 +246,10 @@ func (c *Contact) compile(t terms) (*fragment, scanner.ErrorList) {
 		t.method = m.name
 		integrations, err := m.integrations(t)
 		if err != nil {
-			r.fail(m.key, "%v", err)
+			if !failed[m.name] { // a method may be told at several times
+				r.fail(m.key, "%v", err)
+			}
+			failed[m.name] = true
 			continue
 		}
 		n := object("name", word(receiver))

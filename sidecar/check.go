@@ -141,10 +141,10 @@ func listOf(err error) scanner.ErrorList {
 	return list
 }
 
-// RenderAlertmanager returns the alertmanager.yml that would be published. Contacts with problems are left out
-// of it, or in it with their last good version; Check names them.
+// RenderAlertmanager returns the alertmanager.yml that would be published. Contacts with problems are left out of it, or in
+// it with their last good version: it comes beside a scanner.ErrorList that names them.
 func RenderAlertmanager(ctx context.Context, cfg *Config) ([]byte, error) {
-	a, _, err := newAlertmanager(cfg)
+	a, contacts, err := newAlertmanager(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +152,17 @@ func RenderAlertmanager(ctx context.Context, cfg *Config) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tree[routing.MainFile], nil
+	var problems scanner.ErrorList
+	if contacts != nil {
+		status := contacts.Status()
+		if status.Unavailable != "" {
+			err = errors.New(status.Unavailable)
+		}
+		for _, c := range status.Contacts {
+			problems = append(problems, c.Problems...)
+		}
+	}
+	return tree[routing.MainFile], errors.Join(err, problems.Err())
 }
 
 // RenderTargets returns the targets file that would be written for each network, by its name; owners/ and the name is

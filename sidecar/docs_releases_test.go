@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
-	corev1 "k8s.io/api/core/v1"
-	k8syaml "sigs.k8s.io/yaml"
 )
 
 // container is what an example says of one, whatever starts it.
@@ -34,47 +32,28 @@ func TestDocumentedReleases(t *testing.T) {
 	for _, block := range examples(t, "docs/releases.md") {
 		switch {
 		case strings.HasPrefix(block, "services:"):
-			checkSite(t, loadExample(t, stokers[0], nil), composeContainers(t, block))
-			sites++
-		case strings.HasPrefix(block, "apiVersion:"):
-			maps, containers := kubernetesContainers(t, block)
-			checkSite(t, loadExample(t, maps["stoker"]["stoker.yml"], maps["prometheus-source"]), containers)
+			checkSite(t, loadExample(t, stokers[0]), composeContainers(t, block))
 			sites++
 		default:
-			loadExample(t, block, nil)
+			loadExample(t, block)
 			stokers = append(stokers, block)
 		}
 	}
-	if len(stokers) < 3 || sites != 2 {
+	if len(stokers) < 3 || sites != 1 {
 		t.Errorf("the page has %d examples of a stoker.yml and %d of where it runs", len(stokers), sites)
 	}
 }
 
-// loadExample reads a stoker.yml. The files of the source, if there are any, must pass the check.
-func loadExample(t *testing.T, content string, source map[string]string) *Config {
+// loadExample reads a stoker.yml.
+func loadExample(t *testing.T, content string) *Config {
 	t.Helper()
-	dir := t.TempDir()
-	write := func(name, content string) {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	file := filepath.Join(t.TempDir(), "stoker.yml")
+	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
 	}
-	write("stoker.yml", content)
-	cfg, err := LoadConfig(filepath.Join(dir, "stoker.yml"))
+	cfg, err := LoadConfig(file)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, content)
-	}
-	if source == nil {
-		return cfg
-	}
-	for name, content := range source {
-		write(name, content)
-	}
-	here, there := *cfg, *cfg.Prometheus
-	there.SourceDir = dir
-	here.Prometheus = &there
-	if problems, warnings, _ := Check(t.Context(), &here, CheckOptions{}); len(problems)+len(warnings) > 0 {
-		t.Errorf("%v %v", problems, warnings)
 	}
 	return cfg
 }
@@ -142,44 +121,6 @@ func composeContainers(t *testing.T, block string) map[string]container {
 		containers[name] = c
 	}
 	return containers
-}
-
-// kubernetesContainers returns the ConfigMaps of an example by their names, and the containers of its pod.
-func kubernetesContainers(t *testing.T, block string) (maps map[string]map[string]string, containers map[string]container) {
-	t.Helper()
-	maps, containers = map[string]map[string]string{}, map[string]container{}
-	for _, doc := range strings.Split(block, "\n---\n") {
-		if strings.Contains(doc, "kind: ConfigMap") {
-			var m corev1.ConfigMap
-			if err := k8syaml.UnmarshalStrict([]byte(doc), &m); err != nil {
-				t.Fatal(err)
-			}
-			maps[m.Name] = m.Data
-			continue
-		}
-		var pod corev1.Pod
-		if err := k8syaml.UnmarshalStrict([]byte(doc), &pod); err != nil {
-			t.Fatal(err)
-		}
-		volumes := map[string]bool{}
-		for _, v := range pod.Spec.Volumes {
-			volumes[v.Name] = true
-			if v.ConfigMap != nil && maps[v.ConfigMap.Name] == nil {
-				t.Errorf("no ConfigMap %s", v.ConfigMap.Name)
-			}
-		}
-		for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
-			got := container{args: c.Args}
-			for _, m := range c.VolumeMounts {
-				if !volumes[m.Name] || m.SubPath != "" {
-					t.Errorf("%s mounts %+v", c.Name, m)
-				}
-				got.mounts = append(got.mounts, mount{m.Name, m.MountPath, m.ReadOnly})
-			}
-			containers[c.Name] = got
-		}
-	}
-	return maps, containers
 }
 
 // What docs/releases.md quotes is what people meet: messages, metrics and alerts.

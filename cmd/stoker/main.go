@@ -25,6 +25,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"go/scanner"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -150,7 +151,9 @@ func (a *app) report(err error) int {
 func printProblems(w io.Writer, prefix string, err error) {
 	if list := strictyaml.Problems(err); list != nil {
 		for _, e := range list {
-			fmt.Fprintln(w, e)
+			pos := e.Pos
+			pos.Filename = shown(pos.Filename)
+			fmt.Fprintln(w, scanner.Error{Pos: pos, Msg: e.Msg})
 		}
 		return
 	}

@@ -2,7 +2,6 @@ package compose_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/stoker-project/stoker/examples/internal/exampletest"
 	"github.com/stoker-project/stoker/reload/servertest"
 )
 
@@ -84,12 +84,12 @@ func TestRun(t *testing.T) {
 	p := up(t)
 
 	p.eventually("stoker", ":9096/-/ready", nil)
-	p.eventually("alertmanager", ":9093/api/v2/receivers", contains("acme", "exchange"))
-	p.eventually("alertmanager", ":9093/api/v2/silences", contains("acme-move"))
-	p.eventually("prometheus", ":9090/api/v1/targets?state=active&scrapePool=preps", targetsUp(16))
-	p.eventually("prometheus", ":9090/api/v1/targets?state=active&scrapePool=stoker", targetsUp(1))
-	p.eventually("prometheus", ":9090/api/v1/targets?state=active&scrapePool=network", targetsUp(1))
-	p.eventually("prometheus", ":9090/api/v1/rules", contains("NodeDown", "StokerSyncFailing", "PRepJailed"))
+	p.eventually("alertmanager", ":9093/api/v2/receivers", exampletest.Contains("acme", "exchange"))
+	p.eventually("alertmanager", ":9093/api/v2/silences", exampletest.Contains("acme-move"))
+	p.eventually("prometheus", ":9090/api/v1/targets?state=active&scrapePool=preps", exampletest.TargetsUp(16))
+	p.eventually("prometheus", ":9090/api/v1/targets?state=active&scrapePool=stoker", exampletest.TargetsUp(1))
+	p.eventually("prometheus", ":9090/api/v1/targets?state=active&scrapePool=network", exampletest.TargetsUp(1))
+	p.eventually("prometheus", ":9090/api/v1/rules", exampletest.Contains("NodeDown", "StokerSyncFailing", "PRepJailed"))
 
 	// A contact that is committed while everything runs.
 	acme, err := os.ReadFile("contacts/operators/acme.yml")
@@ -98,12 +98,12 @@ func TestRun(t *testing.T) {
 	}
 	birch := strings.NewReplacer("Acme", "Birch", "acme", "birch", "hx0b", "hx0c").Replace(string(acme))
 	p.put("contacts/operators/birch.yml", birch)
-	p.eventually("alertmanager", ":9093/api/v2/receivers", contains("birch"))
+	p.eventually("alertmanager", ":9093/api/v2/receivers", exampletest.Contains("birch"))
 
 	// An alert reaches its operator and the team, and nobody else.
 	p.post("alertmanager", ":9093/api/v2/alerts", `[{"labels": {"alertname": "NodeDown", "severity": "critical",
 		"network": "mainnet", "prep": "hx0b047c751658f7ce1b2595da34d57a0e7dad357d", "prep_name": "Acme"}}]`)
-	p.eventually("world", ":8025/", contains("noc@acme.example", "team@example.org"))
+	p.eventually("world", ":8025/", exampletest.Contains("noc@acme.example", "team@example.org"))
 	if page := p.get("world", ":8025/"); strings.Contains(page, "birch.example") || strings.Contains(page, "duty@acme.example") {
 		t.Errorf("somebody was told who shouldn't be, or too early:\n%s", page)
 	}
@@ -111,8 +111,8 @@ func TestRun(t *testing.T) {
 	// Both servers come back with everything while stoker is away.
 	p.compose("stop", "stoker")
 	p.compose("restart", "prometheus", "alertmanager")
-	p.eventually("alertmanager", ":9093/api/v2/receivers", contains("acme", "birch"))
-	p.eventually("prometheus", ":9090/api/v1/targets?state=active&scrapePool=preps", targetsUp(16))
+	p.eventually("alertmanager", ":9093/api/v2/receivers", exampletest.Contains("acme", "birch"))
+	p.eventually("prometheus", ":9090/api/v1/targets?state=active&scrapePool=preps", exampletest.TargetsUp(16))
 
 	p.compose("start", "stoker")
 	servertest.Eventually(t, patient, func() error {
@@ -132,39 +132,5 @@ func read(t *testing.T, file string, v any) {
 	}
 	if err := yaml.Unmarshal(data, v); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func contains(texts ...string) func(string) error {
-	return func(body string) error {
-		for _, text := range texts {
-			if !strings.Contains(body, text) {
-				return fmt.Errorf("no %s in %s", text, body)
-			}
-		}
-		return nil
-	}
-}
-
-func targetsUp(want int) func(string) error {
-	return func(body string) error {
-		var answer struct {
-			Data struct {
-				ActiveTargets []struct{ Health, LastError string }
-			}
-		}
-		if err := json.Unmarshal([]byte(body), &answer); err != nil {
-			return err
-		}
-		up := 0
-		for _, target := range answer.Data.ActiveTargets {
-			if target.Health == "up" {
-				up++
-			}
-		}
-		if up != want {
-			return fmt.Errorf("%d targets are up, want %d: %v", up, want, answer.Data.ActiveTargets)
-		}
-		return nil
 	}
 }

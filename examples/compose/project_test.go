@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stoker-project/stoker/examples/internal/exampletest"
 	"github.com/stoker-project/stoker/reload/servertest"
 )
 
@@ -67,10 +68,7 @@ func up(t *testing.T) *project {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Count(string(content), r[0]) != 1 {
-			t.Fatalf("%s: %q isn't there once", file, r[0])
-		}
-		p.put(file, strings.Replace(string(content), r[0], r[1], 1))
+		p.put(file, exampletest.Replace(t, file, string(content), r[:]...))
 	}
 	p.put("override.yaml", override)
 

@@ -14,13 +14,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/stoker-project/stoker/examples/internal/exampletest"
 	"github.com/stoker-project/stoker/reload/servertest"
 )
 
@@ -102,21 +102,15 @@ func startNginx(t *testing.T, node *exporter, user, password string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := string(conf)
-	for _, r := range [][2]string{
-		{"listen 443 ssl;", "listen " + address + " ssl;"},
-		{"server_name metrics.acme.example;", "server_name 127.0.0.1;"},
-		{"/etc/letsencrypt/live/metrics.acme.example/fullchain.pem;", write("cert.pem", cert) + ";"},
-		{"/etc/letsencrypt/live/metrics.acme.example/privkey.pem;", write("key.pem", key) + ";"},
-		{"/etc/nginx/stoker.htpasswd;", write("stoker.htpasswd", []byte(user+":"+string(hash)+"\n")) + ";"},
-		{"proxy_pass http://127.0.0.1:9100/", "proxy_pass http://" + node.address + "/"},
-		{"proxy_pass http://127.0.0.1:9000/", "proxy_pass http://" + node.address + "/goloop/"},
-	} {
-		if strings.Count(text, r[0]) != 1 {
-			t.Fatalf("nginx.conf: %q isn't there once", r[0])
-		}
-		text = strings.Replace(text, r[0], r[1], 1)
-	}
+	text := exampletest.Replace(t, "nginx.conf", string(conf),
+		"listen 443 ssl;", "listen "+address+" ssl;",
+		"server_name metrics.acme.example;", "server_name 127.0.0.1;",
+		"/etc/letsencrypt/live/metrics.acme.example/fullchain.pem;", write("cert.pem", cert)+";",
+		"/etc/letsencrypt/live/metrics.acme.example/privkey.pem;", write("key.pem", key)+";",
+		"/etc/nginx/stoker.htpasswd;", write("stoker.htpasswd", []byte(user+":"+string(hash)+"\n"))+";",
+		"proxy_pass http://127.0.0.1:9100/", "proxy_pass http://"+node.address+"/",
+		"proxy_pass http://127.0.0.1:9000/", "proxy_pass http://"+node.address+"/goloop/",
+	)
 	write("stoker.conf", []byte(text))
 	main := "daemon off; master_process off; worker_processes 1; pid nginx.pid; error_log stderr; events {}\nhttp { access_log off; include stoker.conf;\n"
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {

@@ -97,19 +97,21 @@ func complete(t *testing.T, rulesFile, testFile string) {
 	}
 }
 
-// Whoever starts with the compose example has the same rules.
-func TestComposeHasTheSameRules(t *testing.T) {
+// Whoever starts with the compose example, or the one for Kubernetes, has the same rules.
+func TestOtherExamplesHaveTheSameRules(t *testing.T) {
 	for file := range files {
 		ours, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		theirs, err := os.ReadFile(filepath.Join("../compose/prometheus/rules", file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(ours, theirs) {
-			t.Errorf("examples/compose/prometheus/rules/%s differs from examples/rules/%s: copy it there", file, file)
+		for _, copied := range []string{"compose/prometheus/rules/" + file, "kubernetes/prometheus/" + strings.Replace(file, ".", ".rules.", 1)} {
+			theirs, err := os.ReadFile(filepath.Join("..", copied))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(ours, theirs) {
+				t.Errorf("examples/%s differs from examples/rules/%s: copy it there", copied, file)
+			}
 		}
 	}
 }

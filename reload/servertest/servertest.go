@@ -42,6 +42,7 @@ type options struct {
 	dir        string
 	flags      []string
 	env        []string
+	args       []string
 	noWait     bool
 }
 
@@ -61,6 +62,10 @@ func Flags(flags ...string) Option {
 func Env(variables ...string) Option {
 	return func(o *options) { o.env = append(o.env, variables...) }
 }
+
+// Args is the whole command line of the server, as a manifest has it, instead of all flags that are set otherwise. Only
+// where it listens is still up to the kernel.
+func Args(args ...string) Option { return func(o *options) { o.args = args } }
 
 // Dir is the folder that the server runs in and keeps its data below. Default: a temporary one.
 func Dir(path string) Option { return func(o *options) { o.dir = path } }
@@ -126,7 +131,7 @@ func start(t TB, o options, minimal string, opts []Option) *Server {
 	if o.dir == "" {
 		o.dir = t.TempDir()
 	}
-	if o.configFile == "" {
+	if o.configFile == "" && o.args == nil {
 		o.configFile = filepath.Join(o.dir, "minimal.yml")
 		if err := os.WriteFile(o.configFile, []byte(minimal), 0o600); err != nil {
 			t.Fatalf("%v", err)
@@ -135,9 +140,14 @@ func start(t TB, o options, minimal string, opts []Option) *Server {
 	if !filepath.IsAbs(o.binary) {
 		o.binary = Program(t, o.binary)
 	}
-	defaults = append(defaults, "--web.listen-address=127.0.0.1:0", "--config.file="+absolute(t, o.configFile))
+	const listen = "--web.listen-address=127.0.0.1:0"
+	defaults = append(defaults, listen, "--config.file="+absolute(t, o.configFile))
 	if o.webConfig != "" {
 		defaults = append(defaults, "--web.config.file="+absolute(t, o.webConfig))
+	}
+	flags := append(o.command, override(defaults, o.flags)...)
+	if o.args != nil {
+		flags = append(slices.Clone(o.args), listen)
 	}
 	if o.client == nil {
 		o.client = &http.Client{Timeout: 10 * time.Second}
@@ -146,7 +156,7 @@ func start(t TB, o options, minimal string, opts []Option) *Server {
 		t:      t,
 		binary: o.binary,
 		dir:    o.dir,
-		flags:  append(o.command, override(defaults, o.flags)...),
+		flags:  flags,
 		env:    o.env,
 		client: o.client,
 		noWait: o.noWait,
