@@ -112,6 +112,15 @@ func shown(file string) string {
 	return file
 }
 
+// legible returns a file's name as it can begin a line. A pull request could else write a line, or a command, of its own into
+// the log of its check.
+func legible(file string) string {
+	if file = printable.Quote(file); strings.HasPrefix(file, "::") {
+		return strconv.Quote(file)
+	}
+	return file
+}
+
 func count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -120,11 +129,7 @@ func count(n int, what string) string {
 }
 
 func (f finding) text() string {
-	// Else a pull request could write a line, or a command, of its own into the log of its check.
-	place := printable.Quote(f.File)
-	if strings.HasPrefix(place, "::") {
-		place = strconv.Quote(place)
-	}
+	place := legible(f.File)
 	if f.Line > 0 {
 		place = fmt.Sprintf("%s:%d:%d", place, f.Line, f.Column)
 	}

@@ -152,7 +152,7 @@ func printProblems(w io.Writer, prefix string, err error) {
 	if list := strictyaml.Problems(err); list != nil {
 		for _, e := range list {
 			pos := e.Pos
-			pos.Filename = shown(pos.Filename)
+			pos.Filename = legible(shown(pos.Filename))
 			fmt.Fprintln(w, scanner.Error{Pos: pos, Msg: e.Msg})
 		}
 		return
