@@ -107,7 +107,8 @@ func (s *Sidecar) addDiscovery() (err error) {
 // its own so that this isn't taken for an answer of a network, and waits for none.
 func (s *Sidecar) addTargets(writers []*loop) {
 	rest := every(confirmEvery)
-	l := s.add(agentTargets, repeated{s.discovery}, func(now time.Time) time.Time {
+	repeat := func(context.Context) (bool, error) { return s.discovery.Repeat(time.Now()) }
+	l := s.add(agentTargets, syncFunc(repeat), func(now time.Time) time.Time {
 		if due := s.discovery.NextRepeat(); !due.IsZero() {
 			return due
 		}
@@ -117,11 +118,6 @@ func (s *Sidecar) addTargets(writers []*loop) {
 		w.changed = l.poke
 	}
 }
-
-// repeated is discovery as far as it writes targets files a second time.
-type repeated struct{ agent *discovery.Agent }
-
-func (r repeated) Sync(context.Context) (bool, error) { return r.agent.Repeat(time.Now()) }
 
 // ownHosts are the hosts of the servers that cfg names: nobody may register them as a node of a network.
 func ownHosts(cfg *Config) (hosts []string) {

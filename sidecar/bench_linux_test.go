@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/alertmanager/config"
 
 	"github.com/stoker-project/stoker/reload"
+	"github.com/stoker-project/stoker/reload/servertest"
 	"github.com/stoker-project/stoker/routing"
 )
 
@@ -111,7 +112,7 @@ func newContactSite(b *testing.B, n int) *contactSite {
 }
 
 func (s *contactSite) base(b *testing.B, version int) {
-	writeFile(b, filepath.Join(s.dir, "base/alertmanager.yml"), fmt.Sprintf(`global: { smtp_smarthost: '127.0.0.1:1', smtp_from: a%d@example.org }
+	servertest.WriteFile(b, filepath.Join(s.dir, "base/alertmanager.yml"), fmt.Sprintf(`global: { smtp_smarthost: '127.0.0.1:1', smtp_from: a%d@example.org }
 route: { receiver: team }
 receivers: [{ name: team }]
 `, version))
@@ -119,7 +120,7 @@ receivers: [{ name: team }]
 
 // contact writes one of the contacts.
 func (s *contactSite) contact(b *testing.B, i, version int) {
-	writeFile(b, filepath.Join(s.dir, fmt.Sprintf("contacts/c%d.yml", i)), fmt.Sprintf(`kind: operator
+	servertest.WriteFile(b, filepath.Join(s.dir, fmt.Sprintf("contacts/c%d.yml", i)), fmt.Sprintf(`kind: operator
 name: Validator %d
 owner: hx%040x
 networks: [mainnet]
@@ -135,16 +136,6 @@ quiet_hours:
 tests:
 - { labels: { alertname: NodeDown, severity: critical }, notify: [chat, mail] }
 `, i, i, version, i, i))
-}
-
-func writeFile(b *testing.B, name, content string) {
-	b.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		b.Fatal(err)
-	}
-	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-		b.Fatal(err)
-	}
 }
 
 // contactPass is the pair of agents that make a release of contacts.

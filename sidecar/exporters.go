@@ -84,18 +84,13 @@ func (s *Sidecar) addContacts(selected map[string]bool) (err error) {
 
 // addExporters adds the loop of what contacts say about exporters.
 func (s *Sidecar) addExporters() *loop {
-	l := s.add(agentExporters, applied{s.discovery}, every(confirmEvery))
+	l := s.add(agentExporters, syncFunc(s.discovery.Apply), every(confirmEvery))
 	s.followContacts = append(s.followContacts, l)
 	if s.prometheus != nil {
 		s.prometheus.changed = l.poke // a URL waits for its scrape job
 	}
 	return l
 }
-
-// applied is discovery as far as contacts go.
-type applied struct{ agent *discovery.Agent }
-
-func (a applied) Sync(ctx context.Context) (bool, error) { return a.agent.Apply(ctx) }
 
 // overrides is what contacts say now.
 func (s *Sidecar) overrides(ctx context.Context) ([]discovery.Override, error) {

@@ -19,6 +19,11 @@ type Agent interface {
 	Sync(ctx context.Context) (changed bool, err error)
 }
 
+// syncFunc is an agent that is one part of another's work.
+type syncFunc func(ctx context.Context) (changed bool, err error)
+
+func (f syncFunc) Sync(ctx context.Context) (changed bool, err error) { return f(ctx) }
+
 // Result is what came of an agent's last pass.
 type Result struct {
 	// Agent is its name.

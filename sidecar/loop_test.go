@@ -186,10 +186,6 @@ func TestLoopNoticesAHangingPass(t *testing.T) {
 	})
 }
 
-type syncFunc func(context.Context) (bool, error)
-
-func (f syncFunc) Sync(ctx context.Context) (bool, error) { return f(ctx) }
-
 func TestDescribe(t *testing.T) {
 	list := scanner.ErrorList{
 		{Pos: token.Position{Filename: "a.yml", Line: 1, Column: 2}, Msg: "one"},

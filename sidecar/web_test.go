@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/stoker-project/stoker/reload"
+	"github.com/stoker-project/stoker/reload/servertest"
 )
 
 // newTestSidecar returns a sidecar with a Prometheus whose files are good and that nobody runs.
@@ -17,13 +18,7 @@ func newTestSidecar(t *testing.T, files map[string]string) *Sidecar {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range files {
-		p := filepath.Join(dir, "source", name)
-		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(p, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		servertest.WriteFile(t, filepath.Join(dir, "source", name), content)
 	}
 	cfg := reload.DefaultConfig()
 	cfg.URL, cfg.SourceDir, cfg.OutputDir, cfg.Settle = "http://127.0.0.1:1", filepath.Join(dir, "source"), filepath.Join(dir, "out"), 0
